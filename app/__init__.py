@@ -1,0 +1,1 @@
+"""SMMOS: a reseller order platform, as ordered vertical slices."""

@@ -1,0 +1,1 @@
+"""What is sold: services, attestations, prices and routes."""

@@ -1,0 +1,125 @@
+"""Tables of the catalogue: services, who attested them, and the routes that deliver them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    Sequence,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Base
+
+service_numbers = Sequence("service_numbers", metadata=Base.metadata)
+
+
+class ServiceState(StrEnum):
+    """Whether a service is shown and sold."""
+
+    ON_SALE = "on_sale"
+    OFF_SALE = "off_sale"
+
+
+class DeliveryMethod(StrEnum):
+    """The lawful ways in which a service may be delivered; nothing else can be attested."""
+
+    ADVERTISING = "advertising"
+    CREATORS = "creators"
+    OPTED_IN_USERS = "opted_in_users"
+    OWN_MEDIA = "own_media"
+
+
+class Service(Base):
+    """Something sold: its form, its bounds, its price, its promise."""
+
+    __tablename__ = "services"
+    __table_args__ = (
+        CheckConstraint("state IN ('on_sale','off_sale')", name="state"),
+        CheckConstraint("rate_micros > 0", name="rate_micros"),
+        CheckConstraint("price_unit IN (1, 1000)", name="price_unit"),
+        CheckConstraint("min_quantity >= 1 AND max_quantity >= min_quantity", name="bounds"),
+        CheckConstraint("max_quantity <= 100000000", name="max_quantity"),
+        CheckConstraint("package_units IS NULL OR package_units > 0", name="package_units"),
+    )
+
+    id: Mapped[int] = mapped_column(
+        BigInteger, service_numbers, server_default=service_numbers.next_value(), primary_key=True
+    )
+    name: Mapped[str]
+    description: Mapped[str]
+    category: Mapped[str]
+    platform: Mapped[str]
+    kind: Mapped[str]
+    type: Mapped[str]
+    tier: Mapped[str]
+    min_quantity: Mapped[int]
+    max_quantity: Mapped[int]
+    rate_micros: Mapped[int]
+    price_unit: Mapped[int] = mapped_column(Integer)
+    markup_basis_points: Mapped[int] = mapped_column(Integer)
+    package_units: Mapped[int | None]
+    below_cost_allowed: Mapped[bool] = mapped_column(Boolean)
+    refill: Mapped[bool] = mapped_column(Boolean)
+    cancel: Mapped[bool] = mapped_column(Boolean)
+    deliver_hours_min: Mapped[int] = mapped_column(Integer)
+    deliver_hours_max: Mapped[int] = mapped_column(Integer)
+    risk_notice: Mapped[str]
+    state: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Attestation(Base):
+    """An operator's word, with a document, on how a service is delivered. One stands at a time."""
+
+    __tablename__ = "service_attestations"
+    __table_args__ = (
+        CheckConstraint(
+            "method IN ('advertising','creators','opted_in_users','own_media')", name="method"
+        ),
+        Index(
+            "uq_service_attestations_standing",
+            "service_id",
+            unique=True,
+            postgresql_where=text("withdrawn_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"))
+    method: Mapped[str]
+    document: Mapped[str]
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id"))
+    attested_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class Route(Base):
+    """One provider service that can deliver one of ours, at a cost, tried in order of priority."""
+
+    __tablename__ = "service_routes"
+    __table_args__ = (
+        UniqueConstraint("service_id", "provider_id", "provider_service"),
+        CheckConstraint("cost_micros >= 0", name="cost_micros"),
+        CheckConstraint("state IN ('open','closed')", name="state"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"))
+    provider_id: Mapped[UUID] = mapped_column(ForeignKey("providers.id"))
+    provider_service: Mapped[str]
+    cost_micros: Mapped[int]
+    priority: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str]
+    closed_reason: Mapped[str | None]
+    created_at: Mapped[datetime]

@@ -1,0 +1,1 @@
+"""The command line: processes, deployment checks and operators' verbs."""

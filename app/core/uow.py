@@ -1,0 +1,100 @@
+"""The unit of work: one transaction that edges open, which rings the doorbell once committed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final, TypeVar
+
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+
+from app.core.clock import Clock
+from app.core.db import STATEMENT_CANCELED, Session, Sessions, is_retryable, sqlstate_of
+from app.core.doorbell import Doorbell, Ring
+from app.core.errors import OutcomeUnknown, Unavailable
+from app.core.logging import get_logger
+
+log = get_logger(__name__)
+
+TRIES_MAX: Final = 3
+PAUSE_SECONDS_MIN: Final = 0.02
+PAUSE_SECONDS_MAX: Final = 0.2
+
+Result = TypeVar("Result")
+Transaction = Callable[[Session], Awaitable[Result]]
+
+
+class UnitOfWork:
+    """Opens transactions. `run` repeats a transaction that the database asked to repeat."""
+
+    def __init__(self, sessions: Sessions, clock: Clock, doorbell: Doorbell) -> None:
+        self._sessions = sessions
+        self._doorbell = doorbell
+        self.clock = clock
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Session]:
+        """One transaction: commits when the block ends, rolls back when it raises, then rings.
+
+        Raises Unavailable when no connection is to be had, OutcomeUnknown when the connection
+        broke while committing.
+        """
+        async with self._sessions() as session:
+            session.info["now"] = self.clock.now()
+            session.info["rings"] = set()
+            yield session
+            try:
+                await session.commit()
+            except DBAPIError as error:
+                if error.connection_invalidated:
+                    raise OutcomeUnknown from error
+                raise
+            rings: set[Ring] = session.info["rings"]
+        if rings:
+            self._doorbell.ring(rings)
+
+    async def run(self, transaction: Transaction[Result], *, repeatable: bool = False) -> Result:
+        """Run a transaction, again when it was undone by a lock, a deadlock or a lost connection.
+
+        `repeatable` promises that running it after it has in fact committed does no harm (an
+        idempotency key or a lease token guards it), so that a COMMIT cut off is tried again too.
+        Raises Unavailable once the tries are used up.
+        """
+        for tried in range(1, TRIES_MAX + 1):
+            try:
+                async with self.begin() as session:
+                    return await transaction(session)
+            except OutcomeUnknown:
+                if not repeatable or tried == TRIES_MAX:
+                    raise
+            except DBAPIError as error:
+                if not is_retryable(error):
+                    _raise_if_overloaded(error)
+                    raise
+                if tried == TRIES_MAX:
+                    raise Unavailable from error
+                log.info("transaction_retried", tried=tried, sqlstate=sqlstate_of(error))
+            except (PoolTimeout, OSError) as error:
+                # No connection was had: waiting longer would only lengthen the queue.
+                raise Unavailable from error
+            await asyncio.sleep(random.uniform(PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX))
+        raise AssertionError("the last try returns or raises")
+
+
+def _raise_if_overloaded(error: DBAPIError) -> None:
+    if sqlstate_of(error) == STATEMENT_CANCELED:
+        raise Unavailable from error
+
+
+def now_of(session: Session) -> datetime:
+    """The time of this transaction, the same for all that it writes."""
+    moment: datetime = session.info["now"]
+    return moment
+
+
+def ring_after_commit(session: Session, kind: str, lane: str) -> None:
+    """Ask for a ring once, and only if, this transaction commits."""
+    session.info["rings"].add(Ring(kind, lane))

@@ -1,0 +1,221 @@
+"""The queue of record: one narrow table of work, taken by lease and fenced by its token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Identity,
+    Index,
+    Row,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Base, Session
+from app.core.ids import new_id
+from app.core.uow import now_of, ring_after_commit
+
+MAIN_LANE: Final = "main"
+LEASED_LANES_MAX: Final = 1000
+
+
+class WorkRow(Base):
+    """Something that must be done: written in the transaction that makes it, deleted by the last."""
+
+    __tablename__ = "work"
+    __table_args__ = (
+        UniqueConstraint("kind", "ref"),
+        Index(
+            "ix_work_due", "kind", "lane", "due_at", postgresql_where=text("lease_token IS NULL")
+        ),
+        Index("ix_work_leased", "kind", "lane", postgresql_where=text("lease_token IS NOT NULL")),
+        # Rows live minutes and change often: room on the page keeps updates off the indexes.
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str]
+    lane: Mapped[str]
+    ref: Mapped[str]
+    due_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(server_default="0")
+    lease_token: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do one batch of work, until it runs out: every record carries the token."""
+
+    kind: str
+    lane: str
+    token: UUID
+    refs: tuple[str, ...]
+    tries: dict[str, int]
+
+
+_PUT: Final = text(
+    """
+    INSERT INTO work (kind, ref, lane, due_at) VALUES (:kind, :ref, :lane, :due_at)
+    ON CONFLICT (kind, ref) DO UPDATE
+    SET lane = excluded.lane, due_at = excluded.due_at, lease_token = NULL, lease_until = NULL
+    """
+)
+
+
+async def put(
+    session: Session, kind: str, ref: str, *, lane: str = MAIN_LANE, due_at: datetime | None = None
+) -> None:
+    """Promise one piece of work; promising it again moves its lane and its time."""
+    await put_many(session, kind, [(ref, lane)], due_at=due_at)
+
+
+async def put_many(
+    session: Session,
+    kind: str,
+    refs_and_lanes: Sequence[tuple[str, str]],
+    *,
+    due_at: datetime | None = None,
+) -> None:
+    """Promise work in one statement, and ring the lanes of what is due at once."""
+    if not refs_and_lanes:
+        return
+    due = due_at or now_of(session)
+    rows = [{"kind": kind, "ref": ref, "lane": lane, "due_at": due} for ref, lane in refs_and_lanes]
+    await session.execute(_PUT, rows)
+    if due <= now_of(session):
+        for lane in {lane for _, lane in refs_and_lanes}:
+            ring_after_commit(session, kind, lane)
+
+
+_LOCK_LANE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_LEASE: Final = text(
+    """
+    WITH due AS (
+        SELECT id FROM work
+        WHERE kind = :kind AND lane = :lane AND lease_token IS NULL AND due_at <= :now
+        ORDER BY due_at, id
+        LIMIT greatest(0, least(:limit, :in_flight_max - (
+            SELECT count(*) FROM work
+            WHERE kind = :kind AND lane = :lane AND lease_token IS NOT NULL)))
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE work
+    SET lease_token = :token, tries = tries + 1,
+        lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    FROM due WHERE work.id = due.id
+    RETURNING work.ref, work.tries
+    """
+)
+
+
+async def lease(
+    session: Session, kind: str, lane: str, *, limit: int, in_flight_max: int, seconds: float
+) -> Lease:
+    """Take what is due, at most `limit`, so that the lane never has more than `in_flight_max` out.
+
+    The count is exact across all workers: it is made under an advisory lock of the lane.
+    """
+    await session.execute(_LOCK_LANE, {"name": f"work:{kind}:{lane}"})
+    token = new_id()
+    rows = await session.execute(
+        _LEASE,
+        {
+            "kind": kind,
+            "lane": lane,
+            "now": now_of(session),
+            "limit": limit,
+            "in_flight_max": in_flight_max,
+            "token": token,
+            "seconds": seconds,
+        },
+    )
+    tries = {row.ref: row.tries for row in rows}
+    return Lease(kind, lane, token, tuple(tries), tries)
+
+
+async def lock_held(session: Session, lease: Lease, refs: Iterable[str]) -> set[str]:
+    """Lock the rows that this lease still holds; what is missing was lost to the sweeper."""
+    held = await session.scalars(
+        select(WorkRow.ref)
+        .where(
+            WorkRow.kind == lease.kind,
+            WorkRow.ref == func.any(bindparam("refs", list(refs), type_=ARRAY(Text))),
+            WorkRow.lease_token == lease.token,
+        )
+        .order_by(WorkRow.ref)
+        .with_for_update()
+    )
+    return set(held)
+
+
+async def finish(session: Session, kind: str, refs: Iterable[str]) -> None:
+    """The work is done, in the transaction that ends it."""
+    await session.execute(delete(WorkRow).where(WorkRow.kind == kind, WorkRow.ref.in_(list(refs))))
+
+
+async def put_back(
+    session: Session, kind: str, refs: Iterable[str], *, due_at: datetime, lane: str | None = None
+) -> None:
+    """Give leased work back, to be taken again from `due_at` on, perhaps in another lane."""
+    values: dict[str, object] = {"lease_token": None, "lease_until": None, "due_at": due_at}
+    if lane is not None:
+        values["lane"] = lane
+    await session.execute(
+        update(WorkRow).where(WorkRow.kind == kind, WorkRow.ref.in_(list(refs))).values(values)
+    )
+
+
+async def due_lanes(session: Session, kind: str) -> list[str]:
+    """The lanes of one kind in which something is due and free."""
+    lanes = await session.scalars(
+        select(WorkRow.lane)
+        .where(
+            WorkRow.kind == kind, WorkRow.lease_token.is_(None), WorkRow.due_at <= now_of(session)
+        )
+        .group_by(WorkRow.lane)
+        .order_by(func.min(WorkRow.due_at))
+        .limit(LEASED_LANES_MAX)
+    )
+    return list(lanes)
+
+
+async def lock_expired(session: Session, kind: str, *, limit: int) -> list[str]:
+    """Lock work whose lease ran out: its worker is dead, stopped or late."""
+    refs = await session.scalars(
+        select(WorkRow.ref)
+        .where(
+            WorkRow.kind == kind,
+            WorkRow.lease_token.is_not(None),
+            WorkRow.lease_until < func.clock_timestamp(),
+        )
+        .order_by(WorkRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(refs)
+
+
+async def queue_ages(session: Session) -> Sequence[Row[tuple[str, str, int, float]]]:
+    """Per kind and lane: how many rows are due and unleased, and the oldest one's age in seconds."""
+    age = func.extract("epoch", now_of(session) - func.min(WorkRow.due_at))
+    rows = await session.execute(
+        select(WorkRow.kind, WorkRow.lane, func.count(), age)
+        .where(WorkRow.lease_token.is_(None), WorkRow.due_at <= now_of(session))
+        .group_by(WorkRow.kind, WorkRow.lane)
+    )
+    return rows.all()

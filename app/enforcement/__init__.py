@@ -1,0 +1,1 @@
+"""The standing of an account: who may spend, and who may no longer."""

@@ -1,0 +1,1 @@
+"""The people who run the platform: roles, permissions, keys."""

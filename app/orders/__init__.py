@@ -1,0 +1,1 @@
+"""Orders: intake, life, dispatch, follow-up and settlement."""

@@ -1,0 +1,1 @@
+"""Providers: one vocabulary, one classification, one file per wire dialect."""

@@ -1,0 +1,1 @@
+"""One file per provider dialect; adapters do not know each other."""

@@ -1,0 +1,192 @@
+"""One bounded form POST to a provider; whoever calls knows whether a first byte was begun."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import httpx
+
+from app.core.clock import Clock
+from app.core.http import BodyTooLarge, BodyUnreadable, Bounds, bounded_client, read_bounded
+from app.providers.classify import SendWithheld
+from app.providers.protocol import Timeouts
+
+SUBMIT_BODY_BYTES_MAX: Final = 256 * 1024
+STATUS_BODY_BYTES_MAX: Final = 1024 * 1024
+CATALOGUE_BODY_BYTES_MAX: Final = 32 * 1024 * 1024
+
+_DEFAULTS: Final = Timeouts()
+_CONNECTIONS_MAX: Final = 500
+_PORT_MAX: Final = 65_535
+_FORM_TYPE: Final = "application/x-www-form-urlencoded"
+
+_WIRE_TROUBLE: Final = (
+    SendWithheld,
+    BodyTooLarge,
+    BodyUnreadable,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    # A host name that cannot be written in the DNS.
+    UnicodeError,
+    # Time-outs of the whole call, and what of the sockets' own errors nobody translates.
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer within its limits; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+
+
+class CallFailed(Exception):
+    """No whole answer came. `first_byte_begun` False proves that nothing was written."""
+
+    def __init__(self, cause: Exception, *, first_byte_begun: bool) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.cause = cause
+        self.first_byte_begun = first_byte_begun
+
+
+class Wire:
+    """The connections of one process to its providers; made once, closed at its end."""
+
+    def __init__(
+        self, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._clock = clock or Clock()
+        # A kept connection that the provider has just dropped fails only after bytes were
+        # written: for an order that is a needless unknown, for a reading call it is harmless.
+        self._fresh = bounded_client(_bounds(keep_alive=False), transport=transport)
+        self._kept = bounded_client(_bounds(keep_alive=True), transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; calls still under way fail."""
+        await self._fresh.aclose()
+        await self._kept.aclose()
+
+    async def submit(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        timeouts: Timeouts,
+        *,
+        may_send: Callable[[], bool],
+    ) -> Answer:
+        """Post on a fresh connection, if `may_send` still says so once it stands.
+
+        Raises CallFailed.
+        """
+        departure = _Departure(may_send)
+        return await self._post(self._fresh, departure, url, form, timeouts, SUBMIT_BODY_BYTES_MAX)
+
+    async def read(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        timeouts: Timeouts,
+        *,
+        body_bytes_max: int = STATUS_BODY_BYTES_MAX,
+    ) -> Answer:
+        """Post a call that changes nothing, on a kept connection. Raises CallFailed."""
+        departure = _Departure(lambda: True)
+        return await self._post(self._kept, departure, url, form, timeouts, body_bytes_max)
+
+    async def _post(
+        self,
+        client: httpx.AsyncClient,
+        departure: "_Departure",
+        url: str,
+        form: Mapping[str, str],
+        timeouts: Timeouts,
+        body_bytes_max: int,
+    ) -> Answer:
+        content = urlencode(form).encode("ascii")
+        try:
+            async with asyncio.timeout(timeouts.total_seconds):
+                departure.check()
+                async with client.stream(
+                    "POST",
+                    _address(url),
+                    content=content,
+                    headers={"Content-Type": _FORM_TYPE},
+                    timeout=_timeout(timeouts),
+                    extensions={"trace": departure.trace},
+                ) as response:
+                    body = await read_bounded(response, body_bytes_max)
+                    return Answer(response.status_code, response.headers, body, self._clock.now())
+        except _WIRE_TROUBLE as cause:
+            raise CallFailed(cause, first_byte_begun=departure.has_begun(cause)) from cause
+
+
+class _Departure:
+    """Watches one request leave: the last moment to withhold it, and whether it has begun."""
+
+    def __init__(self, may_send: Callable[[], bool]) -> None:
+        self._may_send = may_send
+        self._head_begun = False
+        self._head_sent = False
+
+    def check(self) -> None:
+        if not self._may_send():
+            raise SendWithheld("The deadline for sending has passed.")
+
+    async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
+        """The transport tells each step; between this `started` and the write nothing awaits."""
+        if event == "http11.send_request_headers.started":
+            self.check()
+            self._head_begun = True
+        elif event == "http11.send_request_headers.complete":
+            self._head_sent = True
+
+    def has_begun(self, failure: Exception) -> bool:
+        """A malformed head is refused on our side, after its start and before its write."""
+        if isinstance(failure, httpx.LocalProtocolError):
+            return self._head_sent
+        return self._head_begun
+
+
+def _bounds(*, keep_alive: bool) -> Bounds:
+    """Each account's own time-outs replace these per call; the rest holds for all."""
+    return Bounds(
+        connect_seconds=_DEFAULTS.connect_seconds,
+        read_seconds=_DEFAULTS.read_seconds,
+        connections_max=_CONNECTIONS_MAX,
+        keep_alive=keep_alive,
+    )
+
+
+def _address(url: str) -> httpx.URL:
+    """The address, refused here where the socket would fail in a way of its own."""
+    address = httpx.URL(url)
+    if (address.port or 0) > _PORT_MAX:
+        raise httpx.InvalidURL(f"There is no port above {_PORT_MAX}.")
+    return address
+
+
+def _timeout(timeouts: Timeouts) -> httpx.Timeout:
+    return httpx.Timeout(
+        connect=timeouts.connect_seconds,
+        read=timeouts.read_seconds,
+        write=timeouts.read_seconds,
+        pool=timeouts.connect_seconds,
+    )

@@ -1,0 +1,1 @@
+"""Who may call: resellers, their books, plans and API keys."""

@@ -1,0 +1,1 @@
+"""Our accounts with providers: credentials, balance, pause, breaker, budget."""

@@ -1,0 +1,1 @@
+"""What routers share: problems, guards, limits, pages, idempotency, request ids."""
