@@ -119,5 +119,4 @@ def load_settings() -> Settings:
     """Read the environment, and beneath it the file that a running development stack left."""
     data_dir = Path(os.environ.get("SMMOS_DATA_DIR", ".smmos"))
     env_file = data_dir / ENV_FILE_NAME
-    # pydantic fills the required fields from the environment, which mypy cannot see.
-    return Settings(_env_file=env_file if env_file.is_file() else None)  # type: ignore[call-arg]
+    return Settings(_env_file=env_file if env_file.is_file() else None)

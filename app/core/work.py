@@ -1,4 +1,7 @@
-"""The queue of record: one narrow table of work, taken by lease and fenced by its token."""
+"""The queue of record: one narrow table of work, taken by lease and fenced by its token.
+
+Locks are taken in one order everywhere: work rows, then what they refer to, then wallets.
+"""
 
 from __future__ import annotations
 
@@ -163,9 +166,22 @@ async def lock_held(session: Session, lease: Lease, refs: Iterable[str]) -> set[
     return set(held)
 
 
+async def lock_ref(session: Session, ref: str) -> set[str]:
+    """Lock all work on one thing, before the thing itself is locked; the kinds there are."""
+    kinds = await session.scalars(
+        select(WorkRow.kind).where(WorkRow.ref == ref).order_by(WorkRow.kind).with_for_update()
+    )
+    return set(kinds)
+
+
 async def finish(session: Session, kind: str, refs: Iterable[str]) -> None:
     """The work is done, in the transaction that ends it."""
     await session.execute(delete(WorkRow).where(WorkRow.kind == kind, WorkRow.ref.in_(list(refs))))
+
+
+async def finish_all(session: Session, refs: Iterable[str]) -> None:
+    """Nothing of any kind is left to do on these."""
+    await session.execute(delete(WorkRow).where(WorkRow.ref.in_(list(refs))))
 
 
 async def put_back(
@@ -210,7 +226,7 @@ async def lock_expired(session: Session, kind: str, *, limit: int) -> list[str]:
     return list(refs)
 
 
-async def queue_ages(session: Session) -> Sequence[Row[tuple[str, str, int, float]]]:
+async def queue_ages(session: Session) -> Sequence[Row[str, str, int, int]]:
     """Per kind and lane: how many rows are due and unleased, and the oldest one's age in seconds."""
     age = func.extract("epoch", now_of(session) - func.min(WorkRow.due_at))
     rows = await session.execute(

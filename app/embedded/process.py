@@ -37,8 +37,7 @@ def spawn(
     Only the main thread may call: Linux sends the signal when the parent *thread* ends. On other
     systems than Linux nothing but `stop` ends a child.
     """
-    if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("Spawn from the main thread: a child dies with the thread that made it.")
+    require_main_thread()
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - argv is ours, no shell
             list(argv),
@@ -55,6 +54,12 @@ def spawn(
             group=account.gid if account else None,
             extra_groups=[] if account else None,
         )
+
+
+def require_main_thread() -> None:
+    """Raise in any other thread, before anything is begun there."""
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("Only the main thread may: a child dies with the thread that made it.")
 
 
 def run_as(

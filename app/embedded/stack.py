@@ -12,6 +12,7 @@ from typing import Self
 from app.embedded.data_directory import DataDirectory
 from app.embedded.ports import choose_port
 from app.embedded.postgres import PostgresStop
+from app.embedded.process import require_main_thread
 from app.embedded.servers import Servers, make_servers
 
 
@@ -68,6 +69,7 @@ class EmbeddedStack:
 
     def start(self) -> None:
         """Bring both servers up, or leave nothing running and raise an `EmbeddedError`."""
+        require_main_thread()
         began = time.monotonic()
         self._directory.take()
         try:

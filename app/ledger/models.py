@@ -36,7 +36,7 @@ class AccountKind(StrEnum):
     ADJUSTMENT = "adjustment"
 
 
-HOUSE: Final = {
+HOUSE: Final[dict[AccountKind, UUID]] = {
     kind: UUID(int=number)
     for number, kind in enumerate((k for k in AccountKind if k is not AccountKind.WALLET), start=1)
 }
@@ -64,14 +64,15 @@ class Installation(Base):
 
 
 class Account(Base):
-    """A wallet of one book, with its balance, or one of the house's accounts, without."""
+    """A wallet of one book, with its balance and what its orders hold, or a house account, without."""
 
     __tablename__ = "accounts"
     __table_args__ = (
         CheckConstraint(
-            "(kind = 'wallet') = (book_id IS NOT NULL AND balance IS NOT NULL)", name="wallet"
+            "(kind = 'wallet') = (book_id IS NOT NULL AND balance IS NOT NULL AND held IS NOT NULL)",
+            name="wallet",
         ),
-        CheckConstraint("balance >= 0", name="balance"),
+        CheckConstraint("balance >= 0 AND held >= 0", name="balance"),
         Index(
             "uq_accounts_wallet",
             "book_id",
@@ -84,6 +85,7 @@ class Account(Base):
     kind: Mapped[str]
     book_id: Mapped[UUID | None] = mapped_column(ForeignKey("books.id"))
     balance: Mapped[int | None]
+    held: Mapped[int | None]
     spendable: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
 
 

@@ -36,7 +36,8 @@ class Order(Base):
     """One purchase. Its arithmetic is stored with it: charge = earned + refunded + forfeited + held.
 
     `quantity` is what is charged for, `units` what delivery counts: the same number, or a package's
-    units, or nothing where a package does not state them.
+    units, or nothing where a package does not state them. `doubts` counts the polls in a row whose
+    answer could not be used, since `doubted_at`.
     """
 
     __tablename__ = "orders"
@@ -64,7 +65,9 @@ class Order(Base):
         ),
         Index("ix_orders_book_id_id", "book_id", "id"),
         Index("ix_orders_book_id_link_hash", "book_id", "link_hash"),
-        Index("ix_orders_running", "state", "created_at", postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "ix_orders_running", "state", "created_at", postgresql_where=text("ended_at IS NULL")
+        ),
         Index("ix_orders_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     )
 
@@ -80,6 +83,8 @@ class Order(Base):
     units: Mapped[int | None]
     start_count: Mapped[int | None]
     remains: Mapped[int | None]
+    doubts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    doubted_at: Mapped[datetime | None]
     charge: Mapped[int]
     held: Mapped[int]
     earned: Mapped[int]

@@ -61,8 +61,15 @@ def money_text(micros: int) -> str:
 
 _SERVICES: Final = (
     SimulatedService(
-        101, "Instagram Followers", "Instagram", 900_000, 50, 100_000,
-        refill=True, cancel=True, dripfeed=True,
+        101,
+        "Instagram Followers",
+        "Instagram",
+        900_000,
+        50,
+        100_000,
+        refill=True,
+        cancel=True,
+        dripfeed=True,
     ),
     SimulatedService(
         102, "Instagram Likes", "Instagram", 300_000, 10, 100_000, cancel=True, dripfeed=True
@@ -74,16 +81,35 @@ _SERVICES: Final = (
     SimulatedService(105, "Telegram Members", "Telegram", 1_250_000, 10, 50_000, refill=True),
     SimulatedService(106, "X Reposts", "X", 2_400_000, 10, 20_000, cancel=True),
     SimulatedService(
-        201, "Instagram Starter Package", "Instagram", 4_500_000, 1, 1,
-        WireType.PACKAGE, package_units=1000,
+        201,
+        "Instagram Starter Package",
+        "Instagram",
+        4_500_000,
+        1,
+        1,
+        WireType.PACKAGE,
+        package_units=1000,
     ),
     SimulatedService(
-        202, "YouTube Launch Package", "YouTube", 12_000_000, 1, 1,
-        WireType.PACKAGE, package_units=5000, cancel=True,
+        202,
+        "YouTube Launch Package",
+        "YouTube",
+        12_000_000,
+        1,
+        1,
+        WireType.PACKAGE,
+        package_units=5000,
+        cancel=True,
     ),
     SimulatedService(
-        301, "Instagram Custom Comments", "Instagram", 8_000_000, 5, 1_000,
-        WireType.CUSTOM_COMMENTS, cancel=True,
+        301,
+        "Instagram Custom Comments",
+        "Instagram",
+        8_000_000,
+        5,
+        1_000,
+        WireType.CUSTOM_COMMENTS,
+        cancel=True,
     ),
     SimulatedService(
         302, "YouTube Custom Comments", "YouTube", 15_000_000, 1, 500, WireType.CUSTOM_COMMENTS

@@ -48,6 +48,13 @@ SELECT 'balance-drift', a.id::text, a.balance || ' is not ' || coalesce(s.total,
     WHERE a.kind = 'wallet' AND a.balance <> coalesce(s.total, 0)
       AND (since IS NULL OR a.id IN (SELECT account_id FROM recent_posting))
 UNION ALL
+SELECT 'held-drift', a.id::text, a.held || ' is not ' || coalesce(s.total, 0)
+    FROM accounts a
+    LEFT JOIN LATERAL (
+        SELECT sum(o.held) AS total FROM orders o WHERE o.book_id = a.book_id AND o.ended_at IS NULL
+    ) s ON true
+    WHERE a.kind = 'wallet' AND a.held <> coalesce(s.total, 0)
+UNION ALL
 SELECT 'wallet-negative', id::text, balance::text FROM accounts WHERE kind = 'wallet' AND balance < 0
 UNION ALL
 SELECT 'order-not-charged-once', o.id::text,

@@ -208,6 +208,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("lease_token IS NULL"),
     )
+    op.create_index("ix_work_ref", "work", ["ref"], unique=False)
     op.create_index(
         "ix_work_leased",
         "work",
@@ -327,12 +328,13 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("book_id", sa.Uuid(), nullable=True),
         sa.Column("balance", sa.BigInteger(), nullable=True),
+        sa.Column("held", sa.BigInteger(), nullable=True),
         sa.Column("spendable", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.CheckConstraint(
-            "(kind = 'wallet') = (book_id IS NOT NULL AND balance IS NOT NULL)",
+            "(kind = 'wallet') = (book_id IS NOT NULL AND balance IS NOT NULL AND held IS NOT NULL)",
             name=op.f("ck_accounts_wallet"),
         ),
-        sa.CheckConstraint("balance >= 0", name=op.f("ck_accounts_balance")),
+        sa.CheckConstraint("balance >= 0 AND held >= 0", name=op.f("ck_accounts_balance")),
         sa.ForeignKeyConstraint(["book_id"], ["books.id"], name=op.f("fk_accounts_book_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
     )
@@ -380,6 +382,8 @@ def upgrade() -> None:
         sa.Column("units", sa.BigInteger(), nullable=True),
         sa.Column("start_count", sa.BigInteger(), nullable=True),
         sa.Column("remains", sa.BigInteger(), nullable=True),
+        sa.Column("doubts", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("doubted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("charge", sa.BigInteger(), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
         sa.Column("earned", sa.BigInteger(), nullable=False),

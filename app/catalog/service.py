@@ -1,0 +1,257 @@
+"""What is sold and how it may be delivered: services, attestations, routes, and offers to price by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from app.catalog import repository
+from app.catalog.errors import NotAttested, RouteExists
+from app.catalog.models import Attestation, DeliveryMethod, Route, Service, ServiceState
+from app.core.db import Session
+from app.core.errors import FieldProblem, InvalidInput, NotFound
+from app.core.ids import new_id, parse_public_id, public_id
+from app.core.money import Money, charge_rounded_up, converted_rounded_up
+from app.core.uow import now_of
+from app.providers.protocol import ServiceType
+
+ROUTE_PREFIX: Final = "rte"
+ATTESTATION_PREFIX: Final = "att"
+ROUTES_PER_SERVICE_MAX: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOffer:
+    """One way to deliver, with its cost as it stands now."""
+
+    route_id: UUID
+    provider_id: UUID
+    provider_service: str
+    cost: Money
+    currency: str
+    rate_to_ours_micros: int
+    open_now: bool
+
+    def cost_in_ours(self, *, quantity: int, price_unit: int) -> Money:
+        """What delivering `quantity` will cost, in the selling currency, never understated."""
+        cost = charge_rounded_up(rate=self.cost, price_unit=price_unit, quantity=quantity)
+        return converted_rounded_up(cost, rate_micros=self.rate_to_ours_micros)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An attested service with its price, its bounds and its routes, as of this transaction."""
+
+    service_id: int
+    name: str
+    type: ServiceType
+    on_sale: bool
+    min_quantity: int
+    max_quantity: int
+    rate: Money
+    price_unit: int
+    markup_basis_points: int
+    package_units: int | None
+    below_cost_allowed: bool
+    deliver_hours_max: int
+    routes: tuple[RouteOffer, ...]
+
+
+async def offers(session: Session, service_ids: Sequence[int]) -> dict[int, Offer]:
+    """The offers of these services; one without an attestation is not among them."""
+    rows = await repository.offers(session, service_ids, now=now_of(session))
+    routes: dict[int, list[RouteOffer]] = {}
+    first: dict[int, Any] = {}
+    for row in rows:
+        first.setdefault(row.id, row)
+        if row.route_id is not None and row.rate_to_ours_micros is not None:
+            routes.setdefault(row.id, []).append(_route_offer(row))
+    return {
+        service_id: _offer(row, tuple(routes.get(service_id, ())))
+        for service_id, row in first.items()
+    }
+
+
+def _route_offer(row: Any) -> RouteOffer:
+    return RouteOffer(
+        route_id=row.route_id,
+        provider_id=row.provider_id,
+        provider_service=row.provider_service,
+        cost=Money(row.cost_micros),
+        currency=row.currency,
+        rate_to_ours_micros=row.rate_to_ours_micros,
+        open_now=row.provider_state == "active" and row.breaker_open_until is None,
+    )
+
+
+def _offer(row: Any, routes: tuple[RouteOffer, ...]) -> Offer:
+    return Offer(
+        service_id=row.id,
+        name=row.name,
+        type=ServiceType(row.type),
+        on_sale=row.state == ServiceState.ON_SALE,
+        min_quantity=row.min_quantity,
+        max_quantity=row.max_quantity,
+        rate=Money(row.rate_micros),
+        price_unit=row.price_unit,
+        markup_basis_points=row.markup_basis_points,
+        package_units=row.package_units,
+        below_cost_allowed=row.below_cost_allowed,
+        deliver_hours_max=row.deliver_hours_max,
+        routes=routes,
+    )
+
+
+async def get_on_sale(session: Session, service_id: int) -> Service:
+    """A service as resellers see it. Raises NotFound for one that is not sold."""
+    service = await repository.find_on_sale(session, service_id)
+    if service is None:
+        raise NotFound
+    return service
+
+
+async def on_sale_page(session: Session, *, after: int | None, limit: int) -> Sequence[Service]:
+    return await repository.on_sale_page(session, after=after, limit=limit)
+
+
+async def get(session: Session, service_id: int) -> Service:
+    service = await repository.find(session, service_id)
+    if service is None:
+        raise NotFound
+    return service
+
+
+async def every_page(session: Session, *, after: int | None, limit: int) -> Sequence[Service]:
+    return await repository.every_page(session, after=after, limit=limit)
+
+
+async def create(session: Session, fields: dict[str, Any]) -> Service:
+    """Add a service, off sale: it is put on sale once it is attested."""
+    service = Service(**fields, state=ServiceState.OFF_SALE, created_at=now_of(session))
+    _refuse_contradictions(service)
+    session.add(service)
+    await session.flush()  # the number comes from the database
+    return service
+
+
+async def change(session: Session, service_id: int, fields: dict[str, Any]) -> Service:
+    """Change what is sold from now on; orders keep the price they were bought at.
+
+    Raises NotAttested when a service without an attestation is put on sale.
+    """
+    service = await get(session, service_id)
+    if fields.get("state") == ServiceState.ON_SALE and not await repository.find_attestation(
+        session, service_id
+    ):
+        raise NotAttested
+    for name, value in fields.items():
+        setattr(service, name, value)
+    _refuse_contradictions(service)
+    await session.flush()  # a refusal of the database must show here, in the edge's block
+    return service
+
+
+def _refuse_contradictions(service: Service) -> None:
+    """Rules between fields, said in words before the database says them by constraint."""
+    problems = []
+    if service.max_quantity < service.min_quantity:
+        problems.append(FieldProblem("/max_quantity", "must not be below min_quantity"))
+    if service.deliver_hours_max < service.deliver_hours_min:
+        problems.append(FieldProblem("/deliver_hours_max", "must not be below deliver_hours_min"))
+    is_package = service.type == ServiceType.PACKAGE
+    if is_package and (service.price_unit, service.min_quantity, service.max_quantity) != (1, 1, 1):
+        problems.append(FieldProblem("/price_unit", "a package has unit, min and max quantity 1"))
+    if not is_package and service.package_units is not None:
+        problems.append(FieldProblem("/package_units", "is for packages only"))
+    if problems:
+        raise InvalidInput(errors=tuple(problems))
+
+
+async def attest(
+    session: Session, service_id: int, *, method: DeliveryMethod, document: str, operator_id: UUID
+) -> Attestation:
+    """Put an operator's word behind a service; it takes the place of an earlier one."""
+    await get(session, service_id)
+    await repository.withdraw_attestation(session, service_id, now=now_of(session))
+    attestation = Attestation(
+        id=new_id(),
+        service_id=service_id,
+        method=method,
+        document=document,
+        operator_id=operator_id,
+        attested_at=now_of(session),
+    )
+    session.add(attestation)
+    await session.flush()  # the unique index speaks here, not at the commit
+    return attestation
+
+
+async def withdraw_attestation(session: Session, service_id: int) -> None:
+    """Take the word back; the service goes off sale in the same step."""
+    await get(session, service_id)
+    await repository.withdraw_attestation(session, service_id, now=now_of(session))
+    await repository.change(session, service_id, {"state": ServiceState.OFF_SALE})
+
+
+async def attestation_of(session: Session, service_id: int) -> Attestation | None:
+    return await repository.find_attestation(session, service_id)
+
+
+async def add_route(
+    session: Session,
+    service_id: int,
+    *,
+    provider_id: UUID,
+    provider_service: str,
+    cost: Money,
+    priority: int,
+) -> Route:
+    """Let a provider's service deliver one of ours. Raises RouteExists for a second time."""
+    await get(session, service_id)
+    if not await repository.provider_exists(session, provider_id):
+        raise InvalidInput(errors=(FieldProblem("/provider_id", "is no provider of ours"),))
+    if len(await routes_of(session, service_id)) >= ROUTES_PER_SERVICE_MAX:
+        limit = f"a service has at most {ROUTES_PER_SERVICE_MAX} routes"
+        raise InvalidInput(errors=(FieldProblem("/provider_service", limit),))
+    route = Route(
+        id=new_id(),
+        service_id=service_id,
+        provider_id=provider_id,
+        provider_service=provider_service,
+        cost_micros=cost.micros,
+        priority=priority,
+        state="open",
+        created_at=now_of(session),
+    )
+    if not await repository.insert_route(session, route):
+        raise RouteExists
+    return route
+
+
+async def routes_of(session: Session, service_id: int) -> Sequence[Route]:
+    return await repository.routes_of(session, service_id, limit=ROUTES_PER_SERVICE_MAX)
+
+
+async def change_route(
+    session: Session, service_id: int, public_route_id: str, fields: dict[str, Any]
+) -> Route:
+    """Change cost, priority or state of a route; orders under way keep the route they took."""
+    route_id = parse_public_id(ROUTE_PREFIX, public_route_id)
+    route = route_id and await repository.find_route(session, service_id, route_id)
+    if not route:
+        raise NotFound
+    for name, value in fields.items():
+        setattr(route, name, value)
+    await session.flush()  # a refusal of the database must show here, in the edge's block
+    return route
+
+
+async def close_route(session: Session, route_id: UUID, *, reason: str) -> None:
+    """Take a route out of use because its provider says that the service is gone."""
+    await repository.change_route(session, route_id, {"state": "closed", "closed_reason": reason})
+
+
+def public_route_id(route_id: UUID) -> str:
+    return public_id(ROUTE_PREFIX, route_id)

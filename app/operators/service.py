@@ -1,0 +1,96 @@
+"""Operators as persons with roles: adding them, giving them keys, recognising them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from app.core import apikeys
+from app.core.apikeys import KeyKind, MintedKey
+from app.core.audit import AuditRow
+from app.core.crypto import KeyRing
+from app.core.db import Session
+from app.core.errors import NotFound
+from app.core.ids import new_id, parse_public_id, public_id
+from app.core.uow import now_of
+from app.operators import repository
+from app.operators.errors import OperatorEmailTaken
+from app.operators.models import Operator, OperatorKey
+from app.operators.permissions import Role
+from app.operators.repository import OperatorKeyRecord
+
+PREFIX: Final = "opr"
+USE_NOTED_EVERY: Final = timedelta(minutes=1)
+
+
+async def add(session: Session, *, name: str, email: str, roles: Sequence[Role]) -> Operator:
+    """Add a person to the staff. Raises OperatorEmailTaken."""
+    if await repository.email_taken(session, email):
+        raise OperatorEmailTaken
+    operator = Operator(
+        id=new_id(), name=name, email=email, roles=sorted(set(roles)), created_at=now_of(session)
+    )
+    session.add(operator)
+    await session.flush()  # keys and audit rows refer to it
+    return operator
+
+
+async def make_key(
+    session: Session,
+    keys: KeyRing,
+    operator_id: UUID,
+    *,
+    name: str,
+    expires_at: datetime | None = None,
+) -> tuple[OperatorKey, MintedKey]:
+    """Make a key for an operator; its text is shown this once."""
+    minted = apikeys.mint(KeyKind.OPERATOR, keys)
+    key = OperatorKey(
+        id=new_id(),
+        operator_id=operator_id,
+        lookup=minted.lookup,
+        secret_mac=minted.secret_mac,
+        pepper=minted.pepper,
+        last4=minted.last4,
+        name=name,
+        created_at=now_of(session),
+        expires_at=expires_at,
+    )
+    session.add(key)
+    await session.flush()  # a clash of look-up ids must show here
+    return key, minted
+
+
+async def get_public(session: Session, text: str) -> Operator:
+    """By the id that the API shows. Raises NotFound."""
+    operator_id = parse_public_id(PREFIX, text)
+    operator = operator_id and await repository.find(session, operator_id)
+    if not operator:
+        raise NotFound
+    return operator
+
+
+async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[Operator]:
+    return await repository.page(session, after=after, limit=limit)
+
+
+async def recognise(session: Session, lookup: str) -> OperatorKeyRecord | None:
+    """What a key's look-up id stands for."""
+    return await repository.find_key_record(session, lookup)
+
+
+async def note_use(session: Session, key_id: UUID) -> None:
+    """Remember that a key was used, at most once a minute."""
+    now = now_of(session)
+    await repository.touch_key(session, key_id, now=now, unless_since=now - USE_NOTED_EVERY)
+
+
+async def audit_page(session: Session, *, before: int | None, limit: int) -> Sequence[AuditRow]:
+    """What people did, newest first."""
+    return await repository.audit_page(session, before=before, limit=limit)
+
+
+def public_operator_id(operator_id: UUID) -> str:
+    return public_id(PREFIX, operator_id)

@@ -1,0 +1,270 @@
+"""Following orders at their provider, as workers do it: lease a batch, ask once, record each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from app.core import work
+from app.core.audit import Actor
+from app.core.crypto import KeyRing
+from app.core.db import Session
+from app.core.logging import get_logger
+from app.core.metrics import FENCED, PROVIDER_STATUS_UNKNOWN
+from app.core.money import Money
+from app.core.uow import now_of
+from app.core.work import Lease
+from app.orders import attempt_repository, repository
+from app.orders.models import Attempt, Order
+from app.orders.service import FOLLOW
+from app.orders.settlement import AskAgain, Bought, End, Review, end_order, settle, usable_remains
+from app.orders.states import Move, OrderState
+from app.providers.protocol import (
+    STATUS_BATCH_MAX,
+    IdUnknown,
+    Progress,
+    ProviderAccount,
+    ProviderState,
+    StatusAnswer,
+    Unreadable,
+)
+from app.supply import protection
+from app.supply import service as supply
+from app.supply.protection import Closed, Grant
+
+log = get_logger(__name__)
+
+ACTOR: Final = Actor("system", "follow")
+POLL_MIN: Final = timedelta(seconds=30)
+POLL_MAX: Final = timedelta(minutes=15)
+POLL_AGE_SHARE: Final = 10
+"""An order is polled after a tenth of its age again, within the two bounds."""
+CALLS_IN_FLIGHT_MAX: Final = 2
+ID_UNKNOWN_MAX: Final = 3
+DOUBT_WINDOW: Final = timedelta(hours=1)
+LEASE_MARGIN_SECONDS: Final = 15.0
+
+_FINAL: Final = {
+    ProviderState.COMPLETED,
+    ProviderState.PARTIAL,
+    ProviderState.CANCELED,
+    ProviderState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Orders to ask one provider about in one call: provider order id → order id."""
+
+    lease: Lease
+    provider_id: UUID
+    provider_name: str
+    account: ProviderAccount
+    orders: dict[str, int]
+    time_scale: float
+
+
+async def lease_poll(
+    session: Session, keys: KeyRing, provider_id: UUID, *, time_scale: float
+) -> Poll | Closed | None:
+    """Up to 100 orders whose next poll is due; None when none is; Closed when it may not be asked."""
+    grant = await protection.admit_reads(session, provider_id)
+    if not isinstance(grant, Grant):
+        return grant
+    provider = grant.provider
+    account = supply.account_of(provider, keys, time_scale=time_scale)
+    lease = await work.lease(
+        session,
+        FOLLOW,
+        str(provider_id),
+        limit=STATUS_BATCH_MAX,
+        in_flight_max=CALLS_IN_FLIGHT_MAX * STATUS_BATCH_MAX,
+        seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
+    )
+    if not lease.refs:
+        return None
+    await protection.spend_calls(session, provider, 1)
+    orders = await repository.provider_order_ids(session, [int(ref) for ref in lease.refs])
+    return Poll(
+        lease=lease,
+        provider_id=provider_id,
+        provider_name=provider.name,
+        account=account,
+        orders={given: order_id for order_id, given in orders.items()},
+        time_scale=supply.scale_of(provider, time_scale),
+    )
+
+
+async def record_failure(
+    session: Session, poll: Poll, *, retry_after_seconds: float | None, answered: bool
+) -> None:
+    """The call gave nothing: every order is asked about again later, and none has changed."""
+    held = await work.lock_held(session, poll.lease, poll.lease.refs)
+    wait = timedelta(seconds=retry_after_seconds or 0) or POLL_MIN / poll.time_scale
+    await work.put_back(session, FOLLOW, held, due_at=now_of(session) + wait)
+    if answered:
+        await protection.record_answers(session, poll.provider_id)
+    else:
+        await protection.record_failures(session, poll.provider_id, 1, time_scale=poll.time_scale)
+
+
+async def record_answers(session: Session, poll: Poll, answers: Mapping[str, StatusAnswer]) -> None:
+    """Move each order by what was said of it; one bad answer never spoils the rest.
+
+    May be run again: what the lease no longer holds is passed over.
+    """
+    held = await work.lock_held(session, poll.lease, poll.lease.refs)
+    fenced = len(poll.lease.refs) - len(held)
+    if fenced:
+        FENCED.labels(FOLLOW).inc(fenced)
+        log.warning("answers_fenced", provider=poll.provider_name, orders=fenced)
+    ids = [int(ref) for ref in held]
+    orders = await repository.lock_many(session, ids, OrderState.IN_PROGRESS)
+    live = await attempt_repository.live_of_many(session, [order.id for order in orders])
+    by_order = {order_id: answers[given] for given, order_id in poll.orders.items()}
+    due: dict[datetime, list[str]] = {}
+    for order in orders:
+        answer = by_order.get(order.id)
+        if answer is None:
+            raise LookupError(f"order {order.id} is followed without a provider order id")
+        goes_on = await _record(session, poll, order, live.get(order.id), answer)
+        if goes_on:
+            due.setdefault(next_poll(order, now_of(session), poll.time_scale), []).append(
+                str(order.id)
+            )
+    for due_at, refs in due.items():
+        await work.put_back(session, FOLLOW, refs, due_at=due_at)
+    await work.finish(session, FOLLOW, held - {str(order.id) for order in orders})
+    await protection.record_answers(session, poll.provider_id)
+
+
+def next_poll(order: Order, now: datetime, time_scale: float) -> datetime:
+    """Young orders are asked about often, old ones seldom: 30 s to 15 min, scaled for simulators."""
+    age = (now - order.created_at) * time_scale
+    interval = min(max(age / POLL_AGE_SHARE, POLL_MIN), POLL_MAX)
+    return now + interval / time_scale
+
+
+async def _record(
+    session: Session, poll: Poll, order: Order, attempt: Attempt | None, answer: StatusAnswer
+) -> bool:
+    """Whether the order is to be polled again."""
+    match answer:
+        case Unreadable(reason=reason):
+            log.info("status_unreadable", order_id=order.id, why=reason)
+            return True
+        case IdUnknown():
+            return await _doubt(session, order, "id_unknown_to_provider", review_at=ID_UNKNOWN_MAX)
+        case Progress(state=ProviderState.UNKNOWN):
+            PROVIDER_STATUS_UNKNOWN.labels(poll.provider_name).inc()
+            log.warning("status_word_unknown", order_id=order.id, word=answer.raw_status)
+            return True
+        case Progress() if answer.state in _FINAL:
+            return await _final(session, order, attempt, answer)
+        case Progress():
+            await _progress(session, order, answer)
+            return True
+
+
+async def _final(
+    session: Session, order: Order, attempt: Attempt | None, progress: Progress
+) -> bool:
+    bought = Bought(
+        charge=Money(order.charge),
+        units=order.units,
+        cost_micros=attempt.cost_micros if attempt else 0,
+        doubts=order.doubts if order.doubted_at else 0,
+    )
+    said = {"status": progress.raw_status, "charge_micros": progress.charge_micros}
+    match settle(bought, progress):
+        case End() as end:
+            await end_order(session, order, end, ACTOR, data={"provider": said})
+            if attempt is not None:
+                await attempt_repository.keep_charge(session, attempt.id, progress.charge_micros)
+            return False
+        case Review(reason=reason):
+            await _review(session, order, reason, said | {"remains": progress.remains})
+            return False
+        case AskAgain(reason=reason):
+            return await _doubt(session, order, reason, review_at=None)
+
+
+async def _progress(session: Session, order: Order, progress: Progress) -> None:
+    """Remains only fall; a rise, or a value outside what was ordered, is kept as an observation."""
+    values: dict[str, Any] = {}
+    if order.start_count is None and progress.start_count is not None:
+        values["start_count"] = progress.start_count
+    if order.units is not None and progress.remains is not None:
+        known = order.units if order.remains is None else order.remains
+        usable = usable_remains(order.units, progress.remains)
+        if usable is None or usable > known:
+            await _observe(session, order, {"remains": progress.remains})
+        elif usable != order.remains:
+            values["remains"] = usable
+    if order.doubted_at is not None:
+        values |= {"doubts": 0, "doubted_at": None}
+    if values:
+        told = {name: values[name] for name in ("start_count", "remains") if name in values}
+        await repository.note(
+            session,
+            order.id,
+            "progress",
+            source=OrderState.IN_PROGRESS,
+            actor=ACTOR,
+            data=told,
+            values=values,
+            public=bool(told),
+        )
+
+
+async def _observe(session: Session, order: Order, data: dict[str, Any]) -> None:
+    """Keep what a provider said and we do not believe; the same twice in a row is kept once."""
+    last = await repository.last_event(session, order.id)
+    if last is not None and last.type == "observation" and last.data == data:
+        return
+    await repository.note(
+        session,
+        order.id,
+        "observation",
+        source=OrderState.IN_PROGRESS,
+        actor=ACTOR,
+        data=data,
+    )
+
+
+async def _doubt(session: Session, order: Order, reason: str, *, review_at: int | None) -> bool:
+    """Count an answer that cannot be used; at the limit, within the hour, a person has to look."""
+    now = now_of(session)
+    fresh = order.doubted_at is None or now - order.doubted_at > DOUBT_WINDOW
+    doubts = 1 if fresh else order.doubts + 1
+    if review_at is not None and doubts >= review_at:
+        await _review(session, order, reason, {"polls": doubts})
+        return False
+    await repository.note(
+        session,
+        order.id,
+        "doubt",
+        source=OrderState.IN_PROGRESS,
+        actor=ACTOR,
+        data={"why": reason, "polls": doubts},
+        values={"doubts": doubts, "doubted_at": now if fresh else order.doubted_at},
+    )
+    return True
+
+
+async def _review(session: Session, order: Order, reason: str, data: dict[str, Any]) -> None:
+    """in_progress → needs_review: the money stays held until an operator has looked."""
+    await repository.move(
+        session,
+        order.id,
+        Move.REVIEW,
+        source=OrderState.IN_PROGRESS,
+        target=OrderState.NEEDS_REVIEW,
+        actor=ACTOR,
+        data={"why": reason, **data},
+        public=False,
+    )
+    await work.finish(session, FOLLOW, [str(order.id)])

@@ -1,0 +1,37 @@
+"""Links as resellers send them: what is accepted, and the form in which two are compared."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+LINK_LENGTH_MAX: Final = 2048
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def check_link(text: str) -> str:
+    """The link as it was sent; ValueError names the rule it breaks. It is never fetched by us."""
+    if len(text) > LINK_LENGTH_MAX:
+        raise ValueError(f"must have at most {LINK_LENGTH_MAX} characters")
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("must not contain spaces or control characters")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("must be a valid http or https URL") from None
+    if parts.scheme.lower() not in _DEFAULT_PORTS or not host or port == 0:
+        raise ValueError("must be an http or https URL with a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not carry a user name or password")
+    return text
+
+
+def canonical_link(text: str) -> str:
+    """Scheme and host in lower case, no default port, no fragment, no trailing slash."""
+    parts = urlsplit(text)
+    scheme = parts.scheme.lower()
+    host = (parts.hostname or "").rstrip(".")
+    if parts.port and parts.port != _DEFAULT_PORTS[scheme]:
+        host = f"{host}:{parts.port}"
+    return urlunsplit(("https", host, parts.path.rstrip("/"), parts.query, ""))

@@ -1,0 +1,243 @@
+"""What a provider's answer to a handover does to the order: accepted, refused, waiting, unknown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from app.catalog import service as catalog
+from app.core import work
+from app.core.db import Session
+from app.core.logging import get_logger
+from app.core.metrics import FENCED
+from app.core.money import Money
+from app.core.uow import now_of
+from app.orders import attempt_repository, repository
+from app.orders.dispatch import (
+    ACTOR,
+    FOR_GOOD,
+    Batch,
+    Handover,
+    earlier_attempts,
+    next_route,
+    wait,
+)
+from app.orders.models import Order
+from app.orders.service import DISPATCH, FOLLOW, RECONCILE
+from app.orders.settlement import End, end_order
+from app.orders.states import AttemptState, Move, OrderState
+from app.providers.protocol import (
+    Accepted,
+    NotSent,
+    RefusalKind,
+    Refused,
+    SubmitOutcome,
+    Unconfirmed,
+)
+from app.supply import protection
+from app.supply import service as supply
+from app.supply.service import PauseReason
+
+log = get_logger(__name__)
+
+FIRST_POLL: Final = timedelta(seconds=30)
+RECONCILE_FIRST: Final = timedelta(minutes=1)
+LINK_BUSY_WAIT: Final = timedelta(minutes=1)
+TROUBLE_WAIT: Final = timedelta(seconds=30)
+RATE_LIMIT_WAIT: Final = timedelta(seconds=30)
+MAINTENANCE_PAUSE: Final = timedelta(minutes=10)
+NOT_SENT_WAIT_MAX: Final = timedelta(minutes=2)
+
+_PAUSES: Final = {
+    RefusalKind.NO_FUNDS: PauseReason.NO_FUNDS,
+    RefusalKind.MAINTENANCE: PauseReason.MAINTENANCE,
+    RefusalKind.CREDENTIALS: PauseReason.CREDENTIALS,
+}
+
+Outcomes = Mapping[Handover, SubmitOutcome]
+
+
+def evidence_in(outcomes: Outcomes) -> dict[UUID, tuple[str | None, str]]:
+    """What was said, by attempt; an order that was not sent got no answer."""
+    said: dict[UUID, tuple[str | None, str]] = {}
+    for handover, outcome in outcomes.items():
+        match outcome:
+            case Accepted(provider_order_id=provider_order_id, answer=answer):
+                said[handover.attempt_id] = (provider_order_id, answer)
+            case Refused(reason=reason, answer=answer) | Unconfirmed(reason=reason, answer=answer):
+                said[handover.attempt_id] = (None, answer or reason)
+            case NotSent():
+                pass
+    return said
+
+
+async def record_outcomes(session: Session, batch: Batch, outcomes: Outcomes) -> None:
+    """Move the orders of a batch by what the provider said, where the lease is still held.
+
+    May be run again: an order that was recorded, or that the sweeper took, is passed over.
+    """
+    held = await work.lock_held(session, batch.lease, [str(h.order_id) for h in outcomes])
+    fenced = len(outcomes) - len(held)
+    if fenced:
+        FENCED.labels(DISPATCH).inc(fenced)
+        log.warning("outcomes_fenced", provider=batch.provider_name, orders=fenced)
+    ours = {h: outcome for h, outcome in outcomes.items() if str(h.order_id) in held}
+    accepted = {h: o.provider_order_id for h, o in ours.items() if isinstance(o, Accepted)}
+    doubtful = await _accept(session, batch, accepted)
+    for handover, outcome in ours.items():
+        match outcome:
+            case Accepted(provider_order_id=provider_order_id):
+                if handover in doubtful:
+                    reason = f"order id {provider_order_id} is in use already"
+                    await _lose(session, batch, handover, reason)
+            case Unconfirmed(reason=reason):
+                await _lose(session, batch, handover, reason)
+            case NotSent(reason=reason):
+                await _not_sent(session, batch, handover, reason)
+            case Refused():
+                await _refused(session, batch, handover, outcome)
+    await _judge_provider(session, batch, ours)
+
+
+async def _accept(
+    session: Session, batch: Batch, accepted: Mapping[Handover, str]
+) -> set[Handover]:
+    """submitting → in_progress; those whose provider order id another order has are returned."""
+    if not accepted:
+        return set()
+    times = Counter(accepted.values())
+    in_use = await attempt_repository.ids_in_use(session, batch.provider_id, set(times))
+    doubtful = {h for h, given in accepted.items() if given in in_use or times[given] > 1}
+    clear = [(h.order_id, h.attempt_id, i) for h, i in accepted.items() if h not in doubtful]
+    if clear:
+        moved = await attempt_repository.accept(session, batch.provider_id, clear, actor=str(ACTOR))
+        refs = [str(order_id) for order_id in moved]
+        await work.finish(session, DISPATCH, refs)
+        lane = str(batch.provider_id)
+        due = now_of(session) + FIRST_POLL / batch.time_scale
+        await work.put_many(session, FOLLOW, [(ref, lane) for ref in refs], due_at=due)
+    return doubtful
+
+
+async def _order_of(session: Session, handover: Handover) -> Order:
+    order = await repository.lock(session, handover.order_id)
+    if order is None:
+        raise LookupError(f"order {handover.order_id} was leased and does not exist")
+    return order
+
+
+async def _lose(session: Session, batch: Batch, handover: Handover, reason: str) -> None:
+    """submitting → unknown: it may have been taken. Never sent again, never refunded, on this."""
+    await attempt_repository.end(session, handover.attempt_id, AttemptState.UNKNOWN, outcome=reason)
+    await move_to_unknown(session, handover.order_id, reason, time_scale=batch.time_scale)
+
+
+async def move_to_unknown(
+    session: Session, order_id: int, reason: str, *, time_scale: float
+) -> None:
+    """The money stays held, and reconciliation begins."""
+    await repository.move(
+        session,
+        order_id,
+        Move.LOSE,
+        source=OrderState.SUBMITTING,
+        target=OrderState.UNKNOWN,
+        actor=ACTOR,
+        data={"why": reason},
+        public=False,
+    )
+    await work.finish(session, DISPATCH, [str(order_id)])
+    due = now_of(session) + RECONCILE_FIRST / time_scale
+    await work.put(session, RECONCILE, str(order_id), due_at=due)
+
+
+async def _not_sent(session: Session, batch: Batch, handover: Handover, reason: str) -> None:
+    """Not a byte was written: the order goes back, and is tried again a little later each time."""
+    await attempt_repository.end(session, handover.attempt_id, AttemptState.ABSENT, outcome=reason)
+    await attempt_repository.put_back(session, [handover.order_id], actor=str(ACTOR))
+    tries = batch.lease.tries[str(handover.order_id)]
+    delay = min(timedelta(seconds=2 ** min(tries, 10)), NOT_SENT_WAIT_MAX) / batch.time_scale
+    await wait(session, [handover.order_id], reason=protection.Closed.BREAKER, delay=delay)
+
+
+async def _refused(session: Session, batch: Batch, handover: Handover, refused: Refused) -> None:
+    """The provider certainly took nothing: the next route, a wait, an end, or a person's look."""
+    scale = batch.time_scale
+    if refused.kind is RefusalKind.UNSEEN:
+        await _review(session, handover, refused)
+        return
+    await attempt_repository.end(
+        session, handover.attempt_id, AttemptState.REFUSED, outcome=refused.kind
+    )
+    order = await _order_of(session, handover)
+    if refused.kind in FOR_GOOD:
+        await _next_route_or_fail(session, order, handover, refused)
+        return
+    await attempt_repository.put_back(session, [order.id], actor=str(ACTOR))
+    match refused.kind:
+        case RefusalKind.LINK_BUSY:
+            await wait(session, [order.id], reason="link_busy", delay=LINK_BUSY_WAIT / scale)
+        case RefusalKind.RATE_LIMITED:
+            asked = refused.retry_after_seconds
+            delay = timedelta(seconds=asked) if asked else RATE_LIMIT_WAIT / scale
+            await wait(session, [order.id], reason="provider_busy", delay=delay)
+        case _:
+            await wait(session, [order.id], reason="provider_paused", delay=TROUBLE_WAIT / scale)
+
+
+async def _review(session: Session, handover: Handover, refused: Refused) -> None:
+    """An error text nobody has classified: the attempt may be live, the money stays held."""
+    await attempt_repository.end(
+        session, handover.attempt_id, AttemptState.UNKNOWN, outcome=refused.reason
+    )
+    await repository.move(
+        session,
+        handover.order_id,
+        Move.REVIEW,
+        source=OrderState.SUBMITTING,
+        target=OrderState.NEEDS_REVIEW,
+        actor=ACTOR,
+        data={"why": refused.reason},
+        public=False,
+    )
+    await work.finish(session, DISPATCH, [str(handover.order_id)])
+
+
+async def _next_route_or_fail(
+    session: Session, order: Order, handover: Handover, refused: Refused
+) -> None:
+    offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
+    history = (await earlier_attempts(session, [order.id]))[order.id]
+    if refused.kind is RefusalKind.SERVICE_GONE:
+        tried = await attempt_repository.route_of(session, handover.attempt_id)
+        await catalog.close_route(session, tried, reason=refused.reason)
+    route = next_route(offer, history)
+    if route is not None:
+        await attempt_repository.put_back(session, [order.id], actor=str(ACTOR))
+        await work.put(session, DISPATCH, str(order.id), lane=str(route.provider_id))
+        return
+    end = End(Move.REFUSE, OrderState.FAILED, Money(order.charge), order.units)
+    await end_order(session, order, end, ACTOR, reason="refused", data={"why": refused.reason})
+
+
+async def _judge_provider(session: Session, batch: Batch, outcomes: Outcomes) -> None:
+    """What the batch tells of the provider: its breaker, and the troubles that pause it."""
+    answered = sum(isinstance(o, Accepted | Refused) for o in outcomes.values())
+    silent = sum(isinstance(o, NotSent | Unconfirmed) for o in outcomes.values())
+    if answered:
+        await protection.record_answers(session, batch.provider_id)
+    elif silent:
+        await protection.record_failures(
+            session, batch.provider_id, silent, time_scale=batch.time_scale
+        )
+    kinds = {o.kind for o in outcomes.values() if isinstance(o, Refused)}
+    for kind, reason in _PAUSES.items():
+        if kind in kinds:
+            until = None
+            if kind is RefusalKind.MAINTENANCE:
+                until = now_of(session) + MAINTENANCE_PAUSE / batch.time_scale
+            await supply.pause(session, batch.provider_id, reason, until=until)
+            log.warning("provider_paused", provider=batch.provider_name, reason=reason)

@@ -1,0 +1,245 @@
+"""Orders that hang: what the sweeper does with lost leases, time with unknowns, operators with both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from app.core import work
+from app.core.audit import Actor
+from app.core.db import Session
+from app.core.errors import FieldProblem, InvalidInput
+from app.core.money import ZERO, Money, refund_rounded_down
+from app.core.uow import now_of
+from app.orders import attempt_repository, repository
+from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
+from app.orders.models import Attempt, Order
+from app.orders.outcomes import move_to_unknown
+from app.orders.service import (
+    DISPATCH,
+    FOLLOW,
+    RECONCILE,
+    cancel,
+    get,
+    lock,
+    promise_dispatch,
+)
+from app.orders.settlement import End, end_order
+from app.orders.states import AttemptState, Move, OrderState
+
+SWEEPER: Final = Actor("system", "sweeper")
+RECONCILER: Final = Actor("system", "reconcile")
+SWEEP_MAX: Final = 200
+ABSENCE_AFTER: Final = timedelta(minutes=15)
+RECONCILE_EVERY: Final = timedelta(minutes=10)
+UNRESOLVED: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
+
+
+async def sweep_dispatch(session: Session) -> int:
+    """Judge orders whose worker lost its lease, by how far their attempt had come; how many.
+
+    One that never reached `sending` was not sent, and goes back. One that did may have been taken:
+    it becomes unknown.
+    """
+    refs = await work.lock_expired(session, DISPATCH, limit=SWEEP_MAX)
+    ids = [int(ref) for ref in refs]
+    orders = await repository.lock_many(session, ids, OrderState.SUBMITTING)
+    live = await attempt_repository.live_of_many(session, [order.id for order in orders])
+    unsent: list[int] = []
+    for order in orders:
+        attempt = live.get(order.id)
+        if attempt is not None and attempt.state == AttemptState.SENDING:
+            await attempt_repository.end(
+                session, attempt.id, AttemptState.UNKNOWN, outcome="worker lost"
+            )
+            await move_to_unknown(session, order.id, "worker lost while sending", time_scale=1.0)
+            continue
+        if attempt is not None:
+            await attempt_repository.end(
+                session, attempt.id, AttemptState.ABSENT, outcome="worker lost"
+            )
+        unsent.append(order.id)
+    await attempt_repository.put_back(session, unsent, actor=str(SWEEPER))
+    lost = {str(order.id) for order in orders} - {str(order_id) for order_id in unsent}
+    await work.put_back(session, DISPATCH, set(refs) - lost, due_at=now_of(session))
+    return len(refs)
+
+
+async def reconcile(session: Session, order_id: int, *, unknown_hours_max: int) -> None:
+    """Look once more at an unknown order: our own evidence finds it, age hands it to a person."""
+    order = await lock(session, order_id)
+    if order.state != OrderState.UNKNOWN:
+        await work.finish(session, RECONCILE, [str(order_id)])
+        return
+    attempt = await attempt_repository.live_of(session, order_id)
+    given = await attempt_repository.evidence_of(session, attempt.id) if attempt else None
+    if attempt is not None and given is not None:
+        taken = await attempt_repository.provider_id_taken(
+            session, attempt.provider_id, given, besides=order_id
+        )
+        if not taken:
+            await _found(session, order, attempt, given, RECONCILER, reason="own evidence")
+            return
+    asked_at = attempt.sending_at if attempt else None
+    if asked_at is None or now_of(session) - asked_at >= timedelta(hours=unknown_hours_max):
+        await repository.move(
+            session,
+            order_id,
+            Move.REVIEW,
+            source=OrderState.UNKNOWN,
+            target=OrderState.NEEDS_REVIEW,
+            actor=RECONCILER,
+            data={"why": "unknown for too long"},
+            public=False,
+        )
+        await work.finish(session, RECONCILE, [str(order_id)])
+        return
+    await work.put_back(
+        session, RECONCILE, [str(order_id)], due_at=now_of(session) + RECONCILE_EVERY
+    )
+
+
+async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
+    """Cancel, with all money back, orders that waited too long and were never handed on; how many."""
+    moment = now_of(session) - timedelta(days=queued_days_max)
+    ids = await repository.queued_since_before(session, moment, limit=SWEEP_MAX)
+    for order_id in ids:
+        order = await lock(session, order_id)
+        if order.state == OrderState.QUEUED:
+            await cancel(session, order_id, actor=SWEEPER, reason="not_started_in_time")
+    return len(ids)
+
+
+async def find(
+    session: Session, order_id: int, *, provider_order_id: str, actor: Actor, reason: str
+) -> Order:
+    """An operator knows that the provider took the order, and under which id: it goes on.
+
+    Raises OrderStateConflict, ProviderOrderTaken.
+    """
+    order = await _lock_unresolved(session, order_id)
+    attempt = await attempt_repository.live_of(session, order_id)
+    if attempt is None:
+        raise OrderStateConflict("The order has no attempt that a provider could have taken")
+    if await attempt_repository.provider_id_taken(
+        session, attempt.provider_id, provider_order_id, besides=order_id
+    ):
+        raise ProviderOrderTaken
+    await _found(session, order, attempt, provider_order_id, actor, reason=reason)
+    return await get(session, order_id)
+
+
+async def _found(
+    session: Session,
+    order: Order,
+    attempt: Attempt,
+    provider_order_id: str,
+    actor: Actor,
+    *,
+    reason: str,
+) -> None:
+    await attempt_repository.end(
+        session,
+        attempt.id,
+        AttemptState.ACCEPTED,
+        outcome="found",
+        provider_order_id=provider_order_id,
+    )
+    await repository.move(
+        session,
+        order.id,
+        Move.FIND,
+        source=OrderState(order.state),
+        target=OrderState.IN_PROGRESS,
+        actor=actor,
+        data={"why": reason, "provider_order_id": provider_order_id},
+        values={
+            "provider_id": attempt.provider_id,
+            "provider_order_id": provider_order_id,
+            "doubts": 0,
+            "doubted_at": None,
+        },
+    )
+    await work.finish_all(session, [str(order.id)])
+    await work.put(session, FOLLOW, str(order.id), lane=str(attempt.provider_id))
+
+
+async def prove_absent(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
+    """An operator has proof that the provider never took the order: it is queued again.
+
+    Raises OrderStateConflict, and TooEarlyToProve within 15 minutes of sending, when the order
+    might still turn up.
+    """
+    order = await _lock_unresolved(session, order_id)
+    if order.provider_order_id is not None:
+        raise OrderStateConflict("The provider has given this order an id")
+    attempt = await attempt_repository.live_of(session, order_id)
+    if attempt is not None:
+        sent = attempt.sending_at or attempt.started_at
+        if now_of(session) - sent < ABSENCE_AFTER:
+            raise TooEarlyToProve
+        await attempt_repository.end(
+            session, attempt.id, AttemptState.ABSENT, outcome="proven absent"
+        )
+    await repository.move(
+        session,
+        order_id,
+        Move.PROVE_ABSENT,
+        source=OrderState(order.state),
+        target=OrderState.QUEUED,
+        actor=actor,
+        data={"why": reason},
+        public=False,
+    )
+    await work.finish_all(session, [str(order_id)])
+    await promise_dispatch(session, order)
+    return await get(session, order_id)
+
+
+async def write_off(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
+    """Give the money back without knowing; what is delivered later is the house's loss."""
+    order = await _lock_unresolved(session, order_id)
+    end = End(Move.WRITE_OFF, OrderState.CANCELED, Money(order.charge), order.remains)
+    await end_order(session, order, end, actor, reason="written_off", data={"why": reason})
+    return await get(session, order_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an operator ends an order by hand; `remains` is what partial delivery left undone."""
+
+    target: OrderState
+    remains: int | None = None
+
+
+async def settle_by_hand(
+    session: Session, order_id: int, settlement: Settlement, *, actor: Actor, reason: str
+) -> Order:
+    """End an order under review by what an operator found out. Raises OrderStateConflict."""
+    order = await _lock_unresolved(session, order_id)
+    if order.state != OrderState.NEEDS_REVIEW:
+        raise OrderStateConflict
+    charge = Money(order.charge)
+    match settlement.target:
+        case OrderState.COMPLETED:
+            remains = None if order.units is None else 0
+            end = End(Move.SETTLE, settlement.target, ZERO, remains)
+        case OrderState.PARTIAL:
+            remains = settlement.remains
+            if order.units is None or remains is None or not 0 < remains < order.units:
+                rule = f"must be 1 to {(order.units or 1) - 1}, what was left undelivered"
+                raise InvalidInput(errors=(FieldProblem("/remains", rule),))
+            refund = refund_rounded_down(charge=charge, undelivered=remains, ordered=order.units)
+            end = End(Move.SETTLE, settlement.target, refund, remains)
+        case _:
+            end = End(Move.SETTLE, settlement.target, charge, order.units)
+    await end_order(session, order, end, actor, reason="settled_by_hand", data={"why": reason})
+    return await get(session, order_id)
+
+
+async def _lock_unresolved(session: Session, order_id: int) -> Order:
+    order = await lock(session, order_id)
+    if order.state not in UNRESOLVED:
+        raise OrderStateConflict
+    return order

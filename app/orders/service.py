@@ -1,0 +1,342 @@
+"""The verbs of an order that people call: place, read, cancel, hold, release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from app.catalog import service as catalog
+from app.catalog.errors import ServiceUnavailable, ServiceUnknown
+from app.catalog.service import Offer, RouteOffer
+from app.core import work
+from app.core.audit import Actor
+from app.core.crypto import KeyRing
+from app.core.db import Session
+from app.core.errors import AppError, FieldProblem, InvalidInput, NotFound
+from app.core.ids import new_id
+from app.core.money import ZERO, Money, charge_rounded_up
+from app.core.uow import now_of
+from app.ledger import service as ledger
+from app.ledger.errors import InsufficientFunds
+from app.orders import repository
+from app.orders.errors import OrderNotCancelable, OrderStateConflict
+from app.orders.inputs import link_hash, open_form, seal_form
+from app.orders.models import Order, OrderEvent, OrderHold
+from app.orders.repository import OrderFilter
+from app.orders.schemas import OrderCreate
+from app.orders.settlement import End, end_order
+from app.orders.states import Move, OrderState
+from app.providers.protocol import ServiceType
+
+DISPATCH: Final = "dispatch"
+FOLLOW: Final = "follow"
+RECONCILE: Final = "reconcile"
+EVENTS_PAGE_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """An order that may be placed: what is billed, what delivery counts, and what it costs whom."""
+
+    offer: Offer
+    item: OrderCreate
+    route: RouteOffer
+    quantity: int
+    units: int | None
+    charge: Money
+    cost: Money
+
+
+def price(offer: Offer | None, item: OrderCreate) -> Priced:
+    """Judge an order by its service's form, bounds and price.
+
+    Raises ServiceUnknown, InvalidInput naming the field, or ServiceUnavailable when no route can
+    deliver it at a price that is not below cost.
+    """
+    if offer is None or not offer.on_sale:
+        raise ServiceUnknown(errors=(FieldProblem("/service_id", "is not on sale"),))
+    quantity = _billable_quantity(offer, item)
+    if not offer.min_quantity <= quantity <= offer.max_quantity:
+        field = "/comments" if offer.type is ServiceType.CUSTOM_COMMENTS else "/quantity"
+        bounds = f"must be {offer.min_quantity} to {offer.max_quantity} for this service"
+        raise InvalidInput(errors=(FieldProblem(field, bounds),))
+    charge = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
+    route = first_route(offer.routes)
+    cost = route.cost_in_ours(quantity=quantity, price_unit=offer.price_unit) if route else ZERO
+    if route is None or (charge < cost and not offer.below_cost_allowed):
+        raise ServiceUnavailable
+    units = offer.package_units if offer.type is ServiceType.PACKAGE else quantity
+    return Priced(offer, item, route, quantity, units, charge, cost)
+
+
+def _billable_quantity(offer: Offer, item: OrderCreate) -> int:
+    """What is charged for; a field that the service's type does not take is refused by name."""
+    problems = []
+    quantity: int | None
+    if offer.type is not ServiceType.CUSTOM_COMMENTS and item.comments is not None:
+        problems.append(FieldProblem("/comments", f"is not taken by a {offer.type} service"))
+    match offer.type:
+        case ServiceType.DEFAULT:
+            quantity = item.quantity
+            if quantity is None:
+                problems.append(FieldProblem("/quantity", "is required for this service"))
+        case ServiceType.PACKAGE:
+            quantity = 1
+            if item.quantity not in {None, 1}:
+                problems.append(FieldProblem("/quantity", "is always 1 for a package"))
+        case ServiceType.CUSTOM_COMMENTS:
+            quantity = len(item.comments or ())
+            if not quantity:
+                problems.append(FieldProblem("/comments", "is required for this service"))
+            elif item.quantity not in {None, quantity}:
+                problems.append(FieldProblem("/quantity", "must be the number of comments"))
+    if problems or quantity is None:
+        raise InvalidInput(errors=tuple(problems))
+    return quantity
+
+
+def first_route(routes: Sequence[RouteOffer]) -> RouteOffer | None:
+    """The route to try first: the best that is open now, else the best there is."""
+    return next((route for route in routes if route.open_now), routes[0] if routes else None)
+
+
+async def place(
+    session: Session, keys: KeyRing, book_id: UUID, item: OrderCreate, *, actor: Actor
+) -> Order:
+    """Charge the book, write the order and promise its dispatch: all, or none.
+
+    Raises what `price` raises, InsufficientFunds, SpendingStopped.
+    """
+    offers = await catalog.offers(session, [item.service_id])
+    priced = price(offers.get(item.service_id), item)
+    [order] = await _write(session, keys, book_id, [priced], actor=actor)
+    return order
+
+
+async def place_batch(
+    session: Session, keys: KeyRing, book_id: UUID, items: Sequence[OrderCreate], *, actor: Actor
+) -> list[Order | AppError]:
+    """Place what can be placed, in the order given; per item the order, or its refusal.
+
+    All is judged and priced before the wallet is locked; then what fits its balance is accepted.
+    """
+    offers = await catalog.offers(session, sorted({item.service_id for item in items}))
+    judged = [_price_or_refusal(offers.get(item.service_id), item) for item in items]
+    if not any(isinstance(one, Priced) for one in judged):
+        return [one for one in judged if isinstance(one, AppError)]
+    available = await ledger.lock_available(session, book_id)
+    results: list[Priced | AppError] = []
+    for one in judged:
+        if isinstance(one, Priced) and one.charge > available:
+            results.append(InsufficientFunds())
+            continue
+        if isinstance(one, Priced):
+            available -= one.charge
+        results.append(one)
+    accepted = [one for one in results if isinstance(one, Priced)]
+    placed = iter(await _write(session, keys, book_id, accepted, actor=actor) if accepted else ())
+    return [next(placed) if isinstance(one, Priced) else one for one in results]
+
+
+def _price_or_refusal(offer: Offer | None, item: OrderCreate) -> Priced | AppError:
+    try:
+        return price(offer, item)
+    except AppError as refusal:
+        return refusal
+
+
+async def _write(
+    session: Session, keys: KeyRing, book_id: UUID, accepted: Sequence[Priced], *, actor: Actor
+) -> list[Order]:
+    """Insert the orders with their inputs, hold their charges, promise their dispatch."""
+    ids = await repository.next_order_ids(session, len(accepted))
+    rows = [
+        _row(session, keys, book_id, order_id, priced, actor)
+        for order_id, priced in zip(ids, accepted, strict=True)
+    ]
+    await repository.insert_orders(session, rows)
+    await work.put_many(
+        session,
+        DISPATCH,
+        [
+            (str(order_id), str(one.route.provider_id))
+            for order_id, one in zip(ids, accepted, strict=True)
+        ],
+    )
+    # Last, so that the wallet is locked for as short a time as can be.
+    await ledger.hold(
+        session,
+        book_id,
+        [(order_id, one.charge) for order_id, one in zip(ids, accepted, strict=True)],
+    )
+    return [_order_of(row) for row in rows]
+
+
+def _row(
+    session: Session, keys: KeyRing, book_id: UUID, order_id: int, priced: Priced, actor: Actor
+) -> dict[str, Any]:
+    offer = priced.offer
+    now = now_of(session)
+    return {
+        "id": order_id,
+        "book_id": book_id,
+        "service_id": offer.service_id,
+        "quantity": priced.quantity,
+        "units": priced.units,
+        "charge": priced.charge.micros,
+        "rate_micros": offer.rate.micros,
+        "price_unit": offer.price_unit,
+        "markup_basis_points": offer.markup_basis_points,
+        "cost_micros": priced.cost.micros,
+        "link_hash": link_hash(keys, priced.item.link),
+        "reference": priced.item.reference,
+        "sealed": seal_form(keys, order_id, priced.item.form()),
+        "actor": str(actor),
+        "data": {},
+        "now": now,
+        "deliver_by": now + timedelta(hours=offer.deliver_hours_max),
+    }
+
+
+def _order_of(row: dict[str, Any]) -> Order:
+    """The order as it was just inserted, without reading it back."""
+    not_columns = {"sealed", "actor", "data", "now"}
+    columns = {name: value for name, value in row.items() if name not in not_columns}
+    return Order(
+        **columns,
+        state=OrderState.QUEUED,
+        held=row["charge"],
+        earned=0,
+        refunded=0,
+        forfeited=0,
+        version=1,
+        created_at=row["now"],
+    )
+
+
+async def get_in_book(session: Session, book_id: UUID, order_id: int) -> Order:
+    """Raises NotFound for one that is absent and for another's alike."""
+    order = await repository.find_in_book(session, book_id, order_id)
+    if order is None:
+        raise NotFound
+    return order
+
+
+async def get(session: Session, order_id: int) -> Order:
+    order = await repository.find(session, order_id)
+    if order is None:
+        raise NotFound
+    return order
+
+
+async def page(
+    session: Session, *, book_id: UUID | None, wanted: OrderFilter, after: int | None, limit: int
+) -> Sequence[Order]:
+    """Newest first; of one book, or of all for operators."""
+    return await repository.page(session, book_id=book_id, wanted=wanted, after=after, limit=limit)
+
+
+async def links_of(session: Session, keys: KeyRing, orders: Sequence[Order]) -> dict[int, str]:
+    """The links of these orders, opened."""
+    sealed = await repository.sealed_inputs(session, [order.id for order in orders])
+    return {order_id: open_form(keys, order_id, text).link for order_id, text in sealed.items()}
+
+
+async def events(
+    session: Session, order_id: int, *, public_only: bool, after: int, limit: int
+) -> Sequence[OrderEvent]:
+    """The timeline, from the first event on."""
+    return await repository.events_of(
+        session, order_id, public_only=public_only, after=after, limit=limit
+    )
+
+
+async def cancel(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
+    """Take back an order that was never handed on; the whole charge returns at once.
+
+    Loses to a worker that takes it first: raises OrderNotCancelable.
+    """
+    order = await lock(session, order_id)
+    if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
+        raise OrderNotCancelable
+    end = End(Move.CANCEL, OrderState.CANCELED, Money(order.charge), order.units)
+    await end_order(session, order, end, actor, reason=reason)
+    return await get(session, order_id)
+
+
+async def lock(session: Session, order_id: int) -> Order:
+    """Lock an order's work and then the order, as everyone does. Raises NotFound."""
+    await work.lock_ref(session, str(order_id))
+    order = await repository.lock(session, order_id)
+    if order is None:
+        raise NotFound
+    return order
+
+
+async def put_on_hold(
+    session: Session, order_id: int, *, source: str, source_id: str, reason: str, actor: Actor
+) -> Order:
+    """Stop an order from being handed on until this hold, and any other, is released.
+
+    Raises OrderStateConflict once a worker has it.
+    """
+    order = await lock(session, order_id)
+    if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
+        raise OrderStateConflict
+    if not await repository.hold_is_open(session, order_id, source, source_id):
+        session.add(
+            OrderHold(
+                id=new_id(),
+                order_id=order_id,
+                source=source,
+                source_id=source_id,
+                reason=reason,
+                created_at=now_of(session),
+            )
+        )
+        await session.flush()  # counted when the next hold is released
+    if order.state == OrderState.QUEUED:
+        await repository.move(
+            session,
+            order_id,
+            Move.HOLD,
+            source=OrderState.QUEUED,
+            target=OrderState.ON_HOLD,
+            actor=actor,
+            data={"source": source, "hold_reason": reason},
+        )
+        await work.finish(session, DISPATCH, [str(order_id)])
+    return await get(session, order_id)
+
+
+async def release_hold(
+    session: Session, order_id: int, *, source: str, source_id: str, actor: Actor
+) -> Order:
+    """Lift one hold; when none is left the order goes on. Raises OrderStateConflict."""
+    order = await lock(session, order_id)
+    if order.state != OrderState.ON_HOLD:
+        raise OrderStateConflict
+    await repository.release_hold(session, order_id, source, source_id)
+    if await repository.open_hold_count(session, order_id) == 0:
+        await repository.move(
+            session,
+            order_id,
+            Move.RELEASE,
+            source=OrderState.ON_HOLD,
+            target=OrderState.QUEUED,
+            actor=actor,
+        )
+        await promise_dispatch(session, order)
+    return await get(session, order_id)
+
+
+async def promise_dispatch(session: Session, order: Order) -> None:
+    """Put a queued order into the lane of the provider that it will be offered to first."""
+    offers = await catalog.offers(session, [order.service_id])
+    offer = offers.get(order.service_id)
+    route = first_route(offer.routes) if offer else None
+    lane = str(route.provider_id) if route else work.MAIN_LANE
+    await work.put(session, DISPATCH, str(order.id), lane=lane)

@@ -1,0 +1,183 @@
+"""How an order ends: the arithmetic of every final status, and the one function that posts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.core import work
+from app.core.audit import Actor
+from app.core.db import Session
+from app.core.money import ZERO, Money, refund_rounded_down
+from app.core.uow import now_of
+from app.ledger import service as ledger
+from app.orders import repository
+from app.orders.models import Order
+from app.orders.states import Move, OrderState
+from app.providers.protocol import Progress, ProviderState
+
+UNUSABLE_POLLS_MAX: Final = 3
+"""Final statuses without a usable figure in a row before a person looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The order is over: `refunded` goes back, the rest of the charge is earned."""
+
+    move: Move
+    target: OrderState
+    refunded: Money
+    remains: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The figures do not add up to a fact: the money stays held until a person has looked."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """A final status whose figures are missing: polled again, up to three times."""
+
+    reason: str
+
+
+Decision = End | Review | AskAgain
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """The facts of an order that its settlement goes by.
+
+    `units` is what delivery counts, none for a package that does not state them; `cost_micros` is
+    what the provider was to charge, in its own currency; `doubts` the unusable polls so far.
+    """
+
+    charge: Money
+    units: int | None
+    cost_micros: int
+    doubts: int
+
+
+def settle(bought: Bought, progress: Progress) -> Decision:
+    """What a provider's final status means in money. Pure; a final status uses its own remains."""
+    match progress.state:
+        case ProviderState.COMPLETED:
+            return _completed(bought)
+        case ProviderState.PARTIAL:
+            return _partial(bought, progress)
+        case ProviderState.CANCELED:
+            return _canceled(bought, progress)
+        case ProviderState.FAILED:
+            return Review("provider_failed")
+        case ProviderState.PENDING | ProviderState.IN_PROGRESS | ProviderState.UNKNOWN:
+            raise ValueError(f"{progress.state} is not a final status")
+
+
+def _completed(bought: Bought) -> End:
+    remains = None if bought.units is None else 0
+    return End(Move.COMPLETE, OrderState.COMPLETED, ZERO, remains)
+
+
+def _canceled_in_full(bought: Bought) -> End:
+    return End(Move.END_SHORT, OrderState.CANCELED, bought.charge, bought.units)
+
+
+def _partial(bought: Bought, progress: Progress) -> Decision:
+    if bought.units is None:
+        return _by_provider_charge(bought, progress)
+    remains = usable_remains(bought.units, progress.remains)
+    if remains is None:
+        if bought.doubts + 1 >= UNUSABLE_POLLS_MAX:
+            return Review("partial_without_remains")
+        return AskAgain("partial_without_remains")
+    if remains == 0:
+        return _completed(bought)
+    if remains == bought.units:
+        return _canceled_in_full(bought)
+    return _by_share(bought, undelivered=remains, ordered=bought.units, remains=remains)
+
+
+def _canceled(bought: Bought, progress: Progress) -> Decision:
+    if not progress.charge_micros:
+        return _canceled_in_full(bought)
+    if bought.units is None:
+        return _by_provider_charge(bought, progress)
+    remains = usable_remains(bought.units, progress.remains)
+    if not remains:
+        return Review("canceled_but_charged")
+    if remains == bought.units:
+        return _canceled_in_full(bought)
+    return _by_share(bought, undelivered=remains, ordered=bought.units, remains=remains)
+
+
+def _by_provider_charge(bought: Bought, progress: Progress) -> Decision:
+    """A package without stated units: what the provider took, over what it was to take."""
+    taken = progress.charge_micros
+    if taken is None or bought.cost_micros <= 0 or taken > bought.cost_micros:
+        return Review("package_share_unknown")
+    if taken == bought.cost_micros:
+        # Short, yet charged in full: one of the two is wrong.
+        return Review("package_share_unknown")
+    if taken == 0:
+        return _canceled_in_full(bought)
+    undelivered = bought.cost_micros - taken
+    return _by_share(bought, undelivered=undelivered, ordered=bought.cost_micros, remains=None)
+
+
+def _by_share(bought: Bought, *, undelivered: int, ordered: int, remains: int | None) -> End:
+    refund = refund_rounded_down(charge=bought.charge, undelivered=undelivered, ordered=ordered)
+    return End(Move.END_SHORT, OrderState.PARTIAL, refund, remains)
+
+
+def usable_remains(units: int, remains: int | None) -> int | None:
+    """A figure outside 0..units is an observation, not a figure."""
+    return remains if remains is not None and 0 <= remains <= units else None
+
+
+async def end_order(
+    session: Session,
+    order: Order,
+    end: End,
+    actor: Actor,
+    *,
+    reason: str | None = None,
+    forfeited: Money = ZERO,
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Make the last move and post its money, in this transaction; nothing is left to do after it.
+
+    `order` is locked or led by a lease. Raises IllegalMoveError when it has moved meanwhile.
+    """
+    earned = Money(order.charge) - end.refunded - forfeited
+    await repository.move(
+        session,
+        order.id,
+        end.move,
+        source=OrderState(order.state),
+        target=end.target,
+        actor=actor,
+        data={"refunded": str(end.refunded), "remains": end.remains, **(data or {})},
+        values={
+            "held": 0,
+            "earned": earned.micros,
+            "refunded": end.refunded.micros,
+            "forfeited": forfeited.micros,
+            "remains": end.remains,
+            "ended_at": now_of(session),
+            "reason": reason,
+            "wait_reason": None,
+        },
+    )
+    await ledger.end_order(
+        session,
+        order.book_id,
+        order.id,
+        refunded=end.refunded,
+        earned=earned,
+        forfeited=forfeited,
+    )
+    await repository.release_all_holds(session, order.id)
+    await work.finish_all(session, [str(order.id)])

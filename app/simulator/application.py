@@ -1,0 +1,140 @@
+"""The simulator's HTTP face: the provider's API, and the control behind it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.simulator.faults import ControlInvalid
+from app.simulator.manners import JsonResponse, respond
+from app.simulator.orders import Pace
+from app.simulator.panel import answer
+from app.simulator.provider import Provider
+
+_BODY_BYTES_MAX: Final = 1024 * 1024
+_FIELDS_MAX: Final = 50
+_SECONDS_MAX: Final = 1e9
+_BALANCE_MAX: Final = Decimal(10**9)
+
+
+def create_app(provider: Provider) -> Starlette:
+    """The ASGI application of one simulator."""
+    control = _Control(provider)
+    api = _Api(provider)
+    return Starlette(
+        routes=[
+            Route("/api/v2", api.call, methods=["POST"]),
+            Route("/api/v2/", api.call, methods=["POST"]),
+            Route("/control/accepted", control.accepted, methods=["GET"]),
+            Route("/control/calls", control.calls, methods=["GET"]),
+            Route("/control/faults", control.faults, methods=["GET", "PUT", "DELETE"]),
+            Route("/control/script", control.script, methods=["PUT"]),
+            Route("/control/speed", control.speed, methods=["GET", "PUT"]),
+            Route("/control/balance", control.balance, methods=["GET", "PUT"]),
+        ],
+        exception_handlers={ControlInvalid: _refuse},
+    )
+
+
+class _Api:
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def call(self, request: Request) -> Response:
+        body = await _body(request)
+        try:
+            fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+        except ValueError:
+            return JsonResponse({"error": "Incorrect request"})
+        return respond(answer(self._provider, dict(fields)), self._provider.pace)
+
+
+class _Control:
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def accepted(self, _request: Request) -> Response:
+        return JsonResponse(self._provider.accepted())
+
+    async def calls(self, _request: Request) -> Response:
+        return JsonResponse(dict(self._provider.calls))
+
+    async def faults(self, request: Request) -> Response:
+        if request.method == "PUT":
+            self._provider.faults.switch(await _object(request))
+        elif request.method == "DELETE":
+            self._provider.faults.clear()
+        return JsonResponse(self._provider.faults.described())
+
+    async def script(self, request: Request) -> Response:
+        entries = (await _object(request)).get("next")
+        if not isinstance(entries, list):
+            raise ControlInvalid("next", "Not a list.")
+        self._provider.faults.script(entries)
+        return JsonResponse(self._provider.faults.described())
+
+    async def speed(self, request: Request) -> Response:
+        if request.method == "PUT":
+            self._provider.set_pace(_pace(self._provider.pace, await _object(request)))
+        return JsonResponse(asdict(self._provider.pace))
+
+    async def balance(self, request: Request) -> Response:
+        if request.method == "PUT":
+            wanted = (await _object(request)).get("balance")
+            self._provider.set_balance(_micros(wanted))
+        return JsonResponse({"balance_micros": self._provider.balance_micros(), "currency": "USD"})
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    # Starlette calls a handler with the errors it was named for, and types it for any.
+    if not isinstance(error, ControlInvalid):
+        raise error
+    return JsonResponse({"field": error.field, "detail": error.detail}, status_code=422)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _BODY_BYTES_MAX:
+            raise ControlInvalid("body", "Too long.")
+    return bytes(body)
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    try:
+        value = orjson.loads(await _body(request))
+    except orjson.JSONDecodeError as error:
+        raise ControlInvalid("body", "Not JSON.") from error
+    if not isinstance(value, dict):
+        raise ControlInvalid("body", "Not an object.")
+    return value
+
+
+def _pace(present: Pace, wanted: Mapping[str, Any]) -> Pace:
+    known = asdict(present)
+    for name, value in wanted.items():
+        if name not in known:
+            raise ControlInvalid(name, "There is no such speed.")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ControlInvalid(name, "Not a number.")
+        if not 0 <= value <= _SECONDS_MAX:
+            raise ControlInvalid(name, "Out of bounds.")
+    return replace(present, **wanted)
+
+
+def _micros(wanted: object) -> int:
+    try:
+        amount = Decimal(str(wanted))
+    except InvalidOperation as error:
+        raise ControlInvalid("balance", "Not an amount.") from error
+    if not amount.is_finite() or not 0 <= amount <= _BALANCE_MAX:
+        raise ControlInvalid("balance", "Not an amount that an account can hold.")
+    return int(amount * 1_000_000)

@@ -1,0 +1,72 @@
+"""The SQL of provider accounts and exchange rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.db import Session
+from app.supply.models import ExchangeRate, Provider
+
+
+async def find(session: Session, provider_id: UUID) -> Provider | None:
+    return await session.get(Provider, provider_id, populate_existing=True)
+
+
+async def find_by_name(session: Session, name: str) -> Provider | None:
+    found: Provider | None = await session.scalar(select(Provider).where(Provider.name == name))
+    return found
+
+
+async def lock(session: Session, provider_id: UUID) -> Provider | None:
+    found: Provider | None = await session.scalar(
+        select(Provider)
+        .where(Provider.id == provider_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[Provider]:
+    """Newest first."""
+    statement = select(Provider).order_by(Provider.id.desc()).limit(limit)
+    if after is not None:
+        statement = statement.where(Provider.id < after)
+    return (await session.scalars(statement)).all()
+
+
+async def every(session: Session, *, limit: int) -> Sequence[Provider]:
+    return (await session.scalars(select(Provider).order_by(Provider.name).limit(limit))).all()
+
+
+async def change(session: Session, provider_id: UUID, values: dict[str, Any]) -> None:
+    await session.execute(update(Provider).where(Provider.id == provider_id).values(values))
+
+
+async def put_rate(
+    session: Session, currency: str, rate_micros: int, *, valid_from: datetime
+) -> None:
+    statement = insert(ExchangeRate).values(
+        currency=currency, valid_from=valid_from, rate_micros=rate_micros
+    )
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["currency", "valid_from"], set_={"rate_micros": rate_micros}
+        )
+    )
+
+
+async def rate_at(session: Session, currency: str, moment: datetime) -> int | None:
+    rate: int | None = await session.scalar(
+        select(ExchangeRate.rate_micros)
+        .where(ExchangeRate.currency == currency, ExchangeRate.valid_from <= moment)
+        .order_by(ExchangeRate.valid_from.desc())
+        .limit(1)
+    )
+    return rate

@@ -1,0 +1,63 @@
+"""Field types that bodies share: text without control characters, money, addresses."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
+
+from app.core.money import Money
+
+SAFE_INTEGER_MAX: Final = 2**53 - 1
+_EMAIL_ISH: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+def check_text(text: str) -> str:
+    """No NUL, no lone surrogate, no control character but a line break or a tab."""
+    for character in text:
+        if "\ud800" <= character <= "\udfff":
+            raise ValueError("must be valid Unicode text")
+        if ord(character) < ord(" ") and character not in "\n\r\t" or character == "\x7f":
+            raise ValueError("must not contain control characters")
+    return text
+
+
+def check_line(text: str) -> str:
+    """The same on one line, and not blank."""
+    if any(character in "\n\r\t" for character in check_text(text)):
+        raise ValueError("must be a single line")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def check_reference(text: str) -> str:
+    """A reference names an order in the reseller's own books, never a person."""
+    if _EMAIL_ISH.search(text):
+        raise ValueError("must not contain an e-mail address")
+    return check_line(text)
+
+
+def read_money(value: object) -> object:
+    """Money on the wire is a decimal string, so that no float ever touches it."""
+    if isinstance(value, Money):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a decimal string")  # noqa: TRY004 - pydantic turns ValueError into a 422
+    return Money.parse(value)
+
+
+Text = Annotated[StrictStr, AfterValidator(check_text)]
+Line = Annotated[StrictStr, AfterValidator(check_line)]
+Reference = Annotated[
+    StrictStr, Field(min_length=1, max_length=128), AfterValidator(check_reference)
+]
+PublicNumber = Annotated[StrictInt, Field(ge=1, le=SAFE_INTEGER_MAX)]
+Currency = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")]
+Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]
+MoneyText = Annotated[
+    Money,
+    BeforeValidator(read_money, json_schema_input_type=str),
+    Field(json_schema_extra={"type": "string"}),
+]
