@@ -207,7 +207,9 @@ async def _progress(session: Session, order: Order, progress: Progress) -> None:
     if order.doubted_at is not None:
         values |= {"doubts": 0, "doubted_at": None}
     if values:
-        told = {name: values[name] for name in ("start_count", "remains") if name in values}
+        told: dict[str, Any] = {
+            name: value for name, value in values.items() if name in {"start_count", "remains"}
+        }
         await repository.note(
             session,
             order.id,

@@ -182,6 +182,21 @@ async def test_postgres_comes_back_under_its_address_however_it_was_stopped(
     assert await ask_postgres(url, f"select to_regclass('kept_{mode}') is not null")
 
 
+async def test_a_restart_outwaits_children_of_the_killed_server(stack: EmbeddedStack) -> None:
+    connection = await asyncpg.connect(stack.database_url.replace("+asyncpg", ""))
+    child = connection.get_server_pid()
+    # Frozen, it cannot notice that its server is gone, and keeps hold of the shared memory.
+    os.kill(child, signal.SIGSTOP)
+    thaw = threading.Timer(0.3, os.kill, [child, signal.SIGCONT])
+    thaw.start()
+
+    stack.restart_postgres("kill")
+
+    thaw.join()
+    connection.terminate()
+    assert await ask_postgres(stack.database_url, "select 1") == 1
+
+
 async def test_redis_stops_alone_and_comes_back_under_its_address(stack: EmbeddedStack) -> None:
     url = stack.redis_url
 

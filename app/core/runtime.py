@@ -1,0 +1,62 @@
+"""What every process is made of, put together once: settings, database, clock, keys, doorbell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.clock import Clock
+from app.core.crypto import KeyRing
+from app.core.cursors import Cursors
+from app.core.db import create_engine, create_sessions
+from app.core.doorbell import ArqDoorbell, Doorbell, SilentDoorbell, connect_arq
+from app.core.settings import Settings
+from app.core.uow import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The composition of one process."""
+
+    settings: Settings
+    engine: AsyncEngine
+    keys: KeyRing
+    cursors: Cursors
+    uow: UnitOfWork
+
+    @property
+    def clock(self) -> Clock:
+        return self.uow.clock
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    return KeyRing([key.get_secret_value() for key in settings.master_keys])
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, *, name: str, with_doorbell: bool = True, clock: Clock | None = None
+) -> AsyncIterator[Runtime]:
+    """Connect lazily to the database and, where asked, to the doorbell; close both at the end."""
+    engine = create_engine(settings, application_name=f"smmos-{name}")
+    arq_doorbell: ArqDoorbell | None = None
+    if with_doorbell:
+        arq_doorbell = ArqDoorbell(connect_arq(settings.redis_url.get_secret_value()))
+        arq_doorbell.start()
+    doorbell: Doorbell = arq_doorbell or SilentDoorbell()
+    keys = key_ring(settings)
+    try:
+        yield Runtime(
+            settings=settings,
+            engine=engine,
+            keys=keys,
+            cursors=Cursors(keys),
+            uow=UnitOfWork(create_sessions(engine), clock or Clock(), doorbell),
+        )
+    finally:
+        if arq_doorbell is not None:
+            await arq_doorbell.stop()
+        await engine.dispose()
