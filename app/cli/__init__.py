@@ -1,1 +1,1 @@
-"""The command line: processes, deployment checks and operators' verbs."""
+"""The command line: processes, deployment checks, operators' verbs, the whole stack at once."""

@@ -37,7 +37,6 @@ Sessions = async_sessionmaker[AsyncSession]
 SERIALIZATION_FAILURE: Final = "40001"
 DEADLOCK: Final = "40P01"
 LOCK_NOT_AVAILABLE: Final = "55P03"
-UNIQUE_VIOLATION: Final = "23505"
 STATEMENT_CANCELED: Final = "57014"
 _TRY_AGAIN: Final = {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
 
@@ -92,12 +91,6 @@ def sqlstate_of(error: BaseException) -> str | None:
     """PostgreSQL's five-letter code of a database error, where it has one."""
     original = getattr(error, "orig", None)
     return getattr(original, "sqlstate", None)
-
-
-def violated_constraint(error: BaseException) -> str | None:
-    """The name of the constraint that refused, where one did."""
-    cause = getattr(getattr(error, "orig", None), "__cause__", None)
-    return getattr(cause, "constraint_name", None)
 
 
 def is_retryable(error: BaseException) -> bool:

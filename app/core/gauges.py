@@ -34,6 +34,11 @@ class Sample:
     value: float
 
 
+def label_value(text: str) -> str:
+    """A name from outside, escaped as the exposition format asks."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
 async def replace(session: Session, names: Iterable[str], samples: Iterable[Sample]) -> None:
     """Put these samples in the place of all that stood under those names."""
     await session.execute(delete(GaugeRow).where(GaugeRow.name.in_(list(names))))
@@ -49,3 +54,16 @@ async def read(session: Session) -> list[Sample]:
     """All gauges, in the order in which the exposition format wants them: by name."""
     rows = await session.scalars(select(GaugeRow).order_by(GaugeRow.name, GaugeRow.labels))
     return [Sample(row.name, row.labels, row.value) for row in rows]
+
+
+def exposition(samples: Iterable[Sample]) -> str:
+    """The samples in Prometheus' text format; they come ordered by name."""
+    lines: list[str] = []
+    named: str | None = None
+    for sample in samples:
+        if sample.name != named:
+            lines.append(f"# TYPE {sample.name} gauge")
+            named = sample.name
+        labels = f"{{{sample.labels}}}" if sample.labels else ""
+        lines.append(f"{sample.name}{labels} {sample.value:g}")
+    return "".join(f"{line}\n" for line in lines)

@@ -102,6 +102,8 @@ _KEEP: Final = text(
     """
     INSERT INTO idempotency_keys (owner, key, request_hash, status, location, body, created_at)
     VALUES (:owner, :key, :request_hash, :status, :location, :body, :created_at)
+    ON CONFLICT (owner, key) DO NOTHING
+    RETURNING status
     """
 )
 
@@ -130,10 +132,10 @@ async def claim(session: Session, request: Request) -> Answer | None:
 async def keep(session: Session, request: Request, answer: Answer) -> None:
     """Store the answer beside its effect.
 
-    A key that another transaction committed between our snapshot and our lock makes the insert
-    fail on the primary key; the caller runs again and finds that answer.
+    Raises IdempotencyInFlight, and so undoes the effect, when another transaction committed under
+    the key between our look and our lock.
     """
-    await session.execute(
+    kept = await session.execute(
         _KEEP,
         {
             "owner": request.owner,
@@ -145,6 +147,8 @@ async def keep(session: Session, request: Request, answer: Answer) -> None:
             "created_at": now_of(session),
         },
     )
+    if not kept.all():
+        raise IdempotencyInFlight
 
 
 async def forget_old(session: Session) -> None:

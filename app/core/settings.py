@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.crypto import KeyRing
+
 ENV_FILE_NAME = "env"
 """What a development stack leaves in its data folder, so that a second shell finds it."""
 
@@ -104,8 +106,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
-        if not self.master_keys:
-            raise ValueError("SMMOS_MASTER_KEYS must hold at least one key")
+        try:
+            KeyRing([key.get_secret_value() for key in self.master_keys])
+        except ValueError as error:
+            raise ValueError(f"SMMOS_MASTER_KEYS: {error}") from error
         if self.poll_seconds_max < self.poll_seconds_min:
             raise ValueError("SMMOS_POLL_SECONDS_MAX must not be below SMMOS_POLL_SECONDS_MIN")
         if self.forwarded_allow_ips.strip() == "*":

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.core.clock import Clock
 from app.core.db import STATEMENT_CANCELED, Session, Sessions, is_retryable, sqlstate_of
@@ -39,9 +40,21 @@ class UnitOfWork:
     async def begin(self) -> AsyncIterator[Session]:
         """One transaction: commits when the block ends, rolls back when it raises, then rings.
 
-        Raises Unavailable when no connection is to be had, OutcomeUnknown when the connection
-        broke while committing.
+        Raises Unavailable when the database is away, overloaded or asks to try again, and
+        OutcomeUnknown when the connection broke while committing.
         """
+        try:
+            async with self._begin() as session:
+                yield session
+        except DBAPIError as error:
+            if is_retryable(error) or sqlstate_of(error) == STATEMENT_CANCELED:
+                raise Unavailable from error
+            raise
+        except (PoolTimeout, ConnectionError) as error:
+            raise Unavailable from error
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[Session]:
         async with self._sessions() as session:
             session.info["now"] = self.clock.now()
             session.info["rings"] = set()
@@ -63,30 +76,23 @@ class UnitOfWork:
         idempotency key or a lease token guards it), so that a COMMIT cut off is tried again too.
         Raises Unavailable once the tries are used up.
         """
-        for tried in range(1, TRIES_MAX + 1):
+        for tried in range(1, TRIES_MAX):
             try:
-                async with self.begin() as session:
+                async with self._begin() as session:
                     return await transaction(session)
             except OutcomeUnknown:
-                if not repeatable or tried == TRIES_MAX:
+                if not repeatable:
                     raise
             except DBAPIError as error:
                 if not is_retryable(error):
-                    _raise_if_overloaded(error)
                     raise
-                if tried == TRIES_MAX:
-                    raise Unavailable from error
                 log.info("transaction_retried", tried=tried, sqlstate=sqlstate_of(error))
-            except (PoolTimeout, OSError) as error:
-                # No connection was had: waiting longer would only lengthen the queue.
+            except (PoolTimeout, ConnectionError) as error:
+                # No connection was to be had: waiting longer would only lengthen the queue.
                 raise Unavailable from error
             await asyncio.sleep(random.uniform(PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX))
-        raise AssertionError("the last try returns or raises")
-
-
-def _raise_if_overloaded(error: DBAPIError) -> None:
-    if sqlstate_of(error) == STATEMENT_CANCELED:
-        raise Unavailable from error
+        async with self.begin() as session:
+            return await transaction(session)
 
 
 def now_of(session: Session) -> datetime:

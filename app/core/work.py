@@ -105,6 +105,17 @@ async def put_many(
             ring_after_commit(session, kind, lane)
 
 
+async def put_if_absent(session: Session, kind: str, refs: Sequence[str]) -> None:
+    """Promise work that is due now, where it is not promised already."""
+    await session.execute(
+        text(
+            "INSERT INTO work (kind, ref, lane, due_at) VALUES (:kind, :ref, :lane, :due_at)"
+            " ON CONFLICT (kind, ref) DO NOTHING"
+        ),
+        [{"kind": kind, "ref": ref, "lane": MAIN_LANE, "due_at": now_of(session)} for ref in refs],
+    )
+
+
 _LOCK_LANE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _LEASE: Final = text(
     """

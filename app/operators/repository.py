@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 
 from app.core.audit import AuditRow
 from app.core.db import Session
@@ -53,17 +53,10 @@ async def find_key_record(session: Session, lookup: str) -> OperatorKeyRecord | 
     )
 
 
-async def touch_key(
-    session: Session, key_id: UUID, *, now: datetime, unless_since: datetime
-) -> None:
-    """Note a use, unless one was noted lately."""
+async def touch_key(session: Session, key_id: UUID, *, now: datetime) -> None:
+    """Note a use; the latest stands."""
     await session.execute(
-        update(OperatorKey)
-        .where(
-            OperatorKey.id == key_id,
-            or_(OperatorKey.last_used_at.is_(None), OperatorKey.last_used_at < unless_since),
-        )
-        .values(last_used_at=now)
+        update(OperatorKey).where(OperatorKey.id == key_id).values(last_used_at=now)
     )
 
 
@@ -71,6 +64,13 @@ async def email_taken(session: Session, email: str) -> bool:
     return bool(
         await session.scalar(select(Operator.id).where(func.lower(Operator.email) == email.lower()))
     )
+
+
+async def find_by_email(session: Session, email: str) -> Operator | None:
+    found: Operator | None = await session.scalar(
+        select(Operator).where(func.lower(Operator.email) == email.lower())
+    )
+    return found
 
 
 async def find(session: Session, operator_id: UUID) -> Operator | None:

@@ -72,6 +72,11 @@ async def get_public(session: Session, text: str) -> Operator:
     return operator
 
 
+async def find_by_email(session: Session, email: str) -> Operator | None:
+    """The person who has this e-mail address, in any case of its letters."""
+    return await repository.find_by_email(session, email)
+
+
 async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[Operator]:
     return await repository.page(session, after=after, limit=limit)
 
@@ -81,10 +86,11 @@ async def recognise(session: Session, lookup: str) -> OperatorKeyRecord | None:
     return await repository.find_key_record(session, lookup)
 
 
-async def note_use(session: Session, key_id: UUID) -> None:
+async def note_use(session: Session, record: OperatorKeyRecord) -> None:
     """Remember that a key was used, at most once a minute."""
     now = now_of(session)
-    await repository.touch_key(session, key_id, now=now, unless_since=now - USE_NOTED_EVERY)
+    if record.last_used_at is None or record.last_used_at < now - USE_NOTED_EVERY:
+        await repository.touch_key(session, record.key_id, now=now)
 
 
 async def audit_page(session: Session, *, before: int | None, limit: int) -> Sequence[AuditRow]:

@@ -161,6 +161,14 @@ async def of_order(session: Session, order_id: int, *, limit: int) -> Sequence[A
     ).all()
 
 
+async def lock_acceptance(session: Session, provider_id: UUID) -> None:
+    """Until the commit nobody else records what this provider accepted."""
+    name = f"accept:{provider_id}"
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+    )
+
+
 async def ids_in_use(
     session: Session, provider_id: UUID, provider_order_ids: Collection[str]
 ) -> set[str]:

@@ -32,6 +32,7 @@ ACTOR: Final = Actor("system", "dispatch")
 BATCH_MAX: Final = 32
 WAIT_WHILE_CLOSED: Final = timedelta(seconds=30)
 LEASE_MARGIN_SECONDS: Final = 15.0
+NO_ROUTE: Final = "no_route"
 FOR_GOOD: Final = frozenset({RefusalKind.PERMANENT, RefusalKind.SERVICE_GONE})
 """Refusals after which this route is not tried again for the same order."""
 
@@ -190,7 +191,7 @@ def next_route(offer: Offer | None, history: History) -> RouteOffer | None:
     return next((route for route in left if route.open_now), left[0] if left else None)
 
 
-async def _pass_on_or_wait(session: Session, lane: str, *, reason: Closed) -> None:
+async def _pass_on_or_wait(session: Session, lane: str, *, reason: Closed | None) -> None:
     """What is due in the lane of a provider that may not be called."""
     if reason is Closed.BUDGET:
         return
@@ -207,13 +208,18 @@ async def _pass_on_or_wait(session: Session, lane: str, *, reason: Closed) -> No
         route = next_route(offers.get(order.service_id), history[order.id])
         if route is not None and not route.open_now:
             route = None
-        await _wait_or_move(session, order.id, route, reason=reason)
+        await _wait_or_move(session, order.id, route, reason=reason or NO_ROUTE)
     gone = set(ids) - {order.id for order in orders}
     await work.finish(session, DISPATCH, map(str, gone))
 
 
+async def reroute(session: Session) -> None:
+    """Look again at orders that had no route when they were queued."""
+    await _pass_on_or_wait(session, work.MAIN_LANE, reason=None)
+
+
 async def _wait_or_move(
-    session: Session, order_id: int, route: RouteOffer | None, *, reason: str = "no_route"
+    session: Session, order_id: int, route: RouteOffer | None, *, reason: str = NO_ROUTE
 ) -> None:
     """Give a queued order to another provider's lane, or let it wait and say why."""
     if route is None:

@@ -108,6 +108,8 @@ async def _accept(
     """submitting → in_progress; those whose provider order id another order has are returned."""
     if not accepted:
         return set()
+    # One recorder at a time: two orders given the same id must see each other.
+    await attempt_repository.lock_acceptance(session, batch.provider_id)
     times = Counter(accepted.values())
     in_use = await attempt_repository.ids_in_use(session, batch.provider_id, set(times))
     doubtful = {h for h, given in accepted.items() if given in in_use or times[given] > 1}

@@ -267,13 +267,12 @@ async def hold_is_open(session: Session, order_id: int, source: str, source_id: 
     )
 
 
-async def release_hold(session: Session, order_id: int, source: str, source_id: str) -> None:
+async def release_holds(session: Session, order_id: int, source: str) -> None:
     await session.execute(
         update(OrderHold)
         .where(
             OrderHold.order_id == order_id,
             OrderHold.source == source,
-            OrderHold.source_id == source_id,
             OrderHold.released_at.is_(None),
         )
         .values(released_at=now_of(session))

@@ -15,6 +15,12 @@ from app.core.uow import now_of
 from app.orders import attempt_repository, repository
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.models import Attempt, Order
+from app.orders.operator_schemas import (
+    ResolveAbsent,
+    ResolveAccepted,
+    ResolveEnded,
+    ResolveWriteOff,
+)
 from app.orders.outcomes import move_to_unknown
 from app.orders.service import (
     DISPATCH,
@@ -236,6 +242,29 @@ async def settle_by_hand(
             end = End(Move.SETTLE, settlement.target, charge, order.units)
     await end_order(session, order, end, actor, reason="settled_by_hand", data={"why": reason})
     return await get(session, order_id)
+
+
+async def resolve(
+    session: Session,
+    order_id: int,
+    resolution: ResolveAccepted | ResolveAbsent | ResolveWriteOff | ResolveEnded,
+    *,
+    actor: Actor,
+) -> Order:
+    """Do what an operator found out about an order that hangs. Raises what the verbs raise."""
+    reason = resolution.reason
+    match resolution:
+        case ResolveAccepted(provider_order_id=given):
+            return await find(
+                session, order_id, provider_order_id=given, actor=actor, reason=reason
+            )
+        case ResolveAbsent():
+            return await prove_absent(session, order_id, actor=actor, reason=reason)
+        case ResolveWriteOff():
+            return await write_off(session, order_id, actor=actor, reason=reason)
+        case ResolveEnded(outcome=outcome, remains=remains):
+            settlement = Settlement(OrderState(outcome), remains)
+            return await settle_by_hand(session, order_id, settlement, actor=actor, reason=reason)
 
 
 async def _lock_unresolved(session: Session, order_id: int) -> Order:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+)
 
 from app.core.money import Money
 from app.orders.inputs import OrderForm
@@ -13,6 +21,7 @@ from app.orders.links import LINK_LENGTH_MAX, check_link
 from app.orders.models import Order, OrderEvent
 from app.orders.states import V1_STATUS, OrderState
 from app.web.fields import SAFE_INTEGER_MAX, Line, PublicNumber, Reference, check_text
+from app.web.pages import PAGE_DEFAULT, Cursor, Limit
 from app.web.schemas import AnswerModel, InputModel, MoneyRead, Problem
 
 BATCH_MAX: Final = 100
@@ -29,6 +38,7 @@ Link = Annotated[
         json_schema_extra={"maxLength": LINK_LENGTH_MAX, "format": "uri"},
     ),
 ]
+QueryText = Annotated[str, AfterValidator(check_text)]
 Comment = Annotated[Line, Field(max_length=COMMENT_LENGTH_MAX)]
 Status = Literal[
     "queued",
@@ -161,13 +171,15 @@ class OrderBatchRead(AnswerModel):
 
 
 class OrderListQuery(BaseModel):
-    """The filters of the order list."""
+    """The filters of the order list, and its page."""
 
     model_config = ConfigDict(extra="forbid")
 
     status: Status | None = None
     service_id: int | None = Field(None, ge=1, le=SAFE_INTEGER_MAX)
-    reference: str | None = Field(None, max_length=128)
-    link: str | None = Field(None, max_length=LINK_LENGTH_MAX)
-    created_from: datetime | None = None
-    created_to: datetime | None = None
+    reference: QueryText | None = Field(None, max_length=128)
+    link: Link | None = None
+    created_from: AwareDatetime | None = None
+    created_to: AwareDatetime | None = None
+    limit: Limit = PAGE_DEFAULT
+    cursor: Cursor = None

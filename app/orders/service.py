@@ -21,10 +21,10 @@ from app.core.money import ZERO, Money, charge_rounded_up
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds
-from app.orders import repository
+from app.orders import attempt_repository, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
 from app.orders.inputs import link_hash, open_form, seal_form
-from app.orders.models import Order, OrderEvent, OrderHold
+from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
 from app.orders.repository import OrderFilter
 from app.orders.schemas import OrderCreate
 from app.orders.settlement import End, end_order
@@ -34,7 +34,7 @@ from app.providers.protocol import ServiceType
 DISPATCH: Final = "dispatch"
 FOLLOW: Final = "follow"
 RECONCILE: Final = "reconcile"
-EVENTS_PAGE_MAX: Final = 100
+TRAIL_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +254,30 @@ async def events(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class OrderDetail:
+    """An order with its timeline, its route trail and what providers said."""
+
+    order: Order
+    events: Sequence[OrderEvent]
+    attempts: Sequence[Attempt]
+    evidence: Sequence[ProviderEvidence]
+
+
+async def detail(session: Session, order_id: int) -> OrderDetail:
+    """Everything that an operator needs to judge an order; each list is bounded."""
+    order = await get(session, order_id)
+    attempts = await attempt_repository.of_order(session, order_id, limit=TRAIL_MAX)
+    return OrderDetail(
+        order,
+        await events(session, order_id, public_only=False, after=0, limit=TRAIL_MAX),
+        attempts,
+        await attempt_repository.evidence_list(
+            session, [attempt.id for attempt in attempts], limit=TRAIL_MAX
+        ),
+    )
+
+
 async def cancel(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
     """Take back an order that was never handed on; the whole charge returns at once.
 
@@ -312,14 +336,15 @@ async def put_on_hold(
     return await get(session, order_id)
 
 
-async def release_hold(
-    session: Session, order_id: int, *, source: str, source_id: str, actor: Actor
-) -> Order:
-    """Lift one hold; when none is left the order goes on. Raises OrderStateConflict."""
+async def release_hold(session: Session, order_id: int, *, source: str, actor: Actor) -> Order:
+    """Lift the holds of one source; when none is left the order goes on.
+
+    Raises OrderStateConflict.
+    """
     order = await lock(session, order_id)
     if order.state != OrderState.ON_HOLD:
         raise OrderStateConflict
-    await repository.release_hold(session, order_id, source, source_id)
+    await repository.release_holds(session, order_id, source)
     if await repository.open_hold_count(session, order_id) == 0:
         await repository.move(
             session,

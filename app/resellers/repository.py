@@ -77,18 +77,9 @@ async def find_key_record(session: Session, lookup: str) -> KeyRecord | None:
     )
 
 
-async def touch_key(
-    session: Session, key_id: UUID, *, now: datetime, unless_since: datetime
-) -> None:
-    """Note a use, unless one was noted lately: no row is hot for it."""
-    await session.execute(
-        update(ApiKey)
-        .where(
-            ApiKey.id == key_id,
-            or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < unless_since),
-        )
-        .values(last_used_at=now)
-    )
+async def touch_key(session: Session, key_id: UUID, *, now: datetime) -> None:
+    """Note a use; the latest stands."""
+    await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=now))
 
 
 async def ensure_plan(session: Session, code: str, *, now: datetime) -> Plan:
@@ -110,6 +101,13 @@ async def email_taken(session: Session, email: str) -> bool:
     return bool(
         await session.scalar(select(Reseller.id).where(func.lower(Reseller.email) == email.lower()))
     )
+
+
+async def find_by_email(session: Session, email: str) -> Reseller | None:
+    found: Reseller | None = await session.scalar(
+        select(Reseller).where(func.lower(Reseller.email) == email.lower())
+    )
+    return found
 
 
 async def find_reseller(session: Session, reseller_id: UUID) -> Reseller | None:

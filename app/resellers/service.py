@@ -74,6 +74,11 @@ async def get_public(session: Session, text: str) -> Reseller:
     return await get(session, reseller_id)
 
 
+async def find_by_email(session: Session, email: str) -> Reseller | None:
+    """The account with this e-mail address, in any case of its letters."""
+    return await repository.find_by_email(session, email)
+
+
 async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[Reseller]:
     return await repository.resellers_page(session, after=after, limit=limit)
 
@@ -145,9 +150,19 @@ async def make_key(
 
 
 async def rotate_key(
-    session: Session, keys: KeyRing, book: Book, public_key_id: str, *, overlap: timedelta
+    session: Session,
+    keys: KeyRing,
+    book: Book,
+    public_key_id: str,
+    *,
+    overlap: timedelta,
+    within: Collection[str] | None = None,
 ) -> tuple[ApiKey, MintedKey]:
-    """A new key like the old one, which goes on for the overlap (at most 7 days) and then ends."""
+    """A new key like the old one, which goes on for the overlap (at most 7 days) and then ends.
+
+    `within` are the scopes of the key that asks. Raises NotFound for a key that has ended,
+    ScopeTooWide, TooManyKeys.
+    """
     old = await get_key(session, book.id, public_key_id)
     now = now_of(session)
     if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
@@ -158,6 +173,7 @@ async def rotate_key(
         book,
         name=old.name,
         scopes=[Scope(scope) for scope in old.scopes],
+        within=within,
         allowed_cidrs=old.allowed_cidrs,
         expires_at=old.expires_at,
     )
@@ -194,10 +210,11 @@ async def recognise(session: Session, lookup: str) -> KeyRecord | None:
     return await repository.find_key_record(session, lookup)
 
 
-async def note_use(session: Session, key_id: UUID) -> None:
+async def note_use(session: Session, record: KeyRecord) -> None:
     """Remember that a key was used, at most once a minute."""
     now = now_of(session)
-    await repository.touch_key(session, key_id, now=now, unless_since=now - USE_NOTED_EVERY)
+    if record.last_used_at is None or record.last_used_at < now - USE_NOTED_EVERY:
+        await repository.touch_key(session, record.key_id, now=now)
 
 
 def public_reseller_id(reseller_id: UUID) -> str:
@@ -206,3 +223,14 @@ def public_reseller_id(reseller_id: UUID) -> str:
 
 def public_key_id(key_id: UUID) -> str:
     return public_id(KEY_PREFIX, key_id)
+
+
+async def revoke_key_of(session: Session, reseller_id: UUID, public_key_id: str) -> None:
+    """End a key of either book of a reseller. Raises NotFound."""
+    for book in await books_of(session, reseller_id):
+        try:
+            await revoke_key(session, book.id, public_key_id)
+        except NotFound:
+            continue
+        return
+    raise NotFound

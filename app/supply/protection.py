@@ -93,16 +93,30 @@ async def record_answers(session: Session, provider_id: UUID) -> None:
 async def record_failures(
     session: Session, provider_id: UUID, failures: int, *, time_scale: float
 ) -> None:
-    """Calls that got no answer; at five in a row the breaker opens, longer each time."""
+    """Calls that got no answer; at five in a row the breaker opens."""
     provider = await repository.lock(session, provider_id)
     if provider is None:
         return
     total = provider.breaker_failures + failures
-    values: dict[str, object] = {"breaker_failures": total}
-    if total >= BREAKER_FAILURES_MAX:
-        doublings = min(provider.breaker_opens, _DOUBLINGS_MAX)
-        wait = min(BREAKER_OPEN_BASE * 2**doublings, BREAKER_OPEN_MAX)
-        until = now_of(session) + wait / scale_of(provider, time_scale)
-        values |= {"breaker_open_until": until, "breaker_opens": provider.breaker_opens + 1}
-        await work.put(session, PROBE, str(provider_id), due_at=until)
-    await repository.change(session, provider_id, values)
+    await repository.change(session, provider_id, {"breaker_failures": total})
+    if total >= BREAKER_FAILURES_MAX and provider.breaker_open_until is None:
+        await _open(session, provider, time_scale=time_scale)
+
+
+async def record_probe_failure(session: Session, provider_id: UUID, *, time_scale: float) -> None:
+    """The probe got no answer either: an open breaker stays open, for longer each time."""
+    provider = await repository.lock(session, provider_id)
+    if provider is not None and provider.breaker_open_until is not None:
+        await _open(session, provider, time_scale=time_scale)
+
+
+async def _open(session: Session, provider: Provider, *, time_scale: float) -> None:
+    doublings = min(provider.breaker_opens, _DOUBLINGS_MAX)
+    wait = min(BREAKER_OPEN_BASE * 2**doublings, BREAKER_OPEN_MAX)
+    until = now_of(session) + wait / scale_of(provider, time_scale)
+    await repository.change(
+        session,
+        provider.id,
+        {"breaker_open_until": until, "breaker_opens": provider.breaker_opens + 1},
+    )
+    await work.put(session, PROBE, str(provider.id), due_at=until)

@@ -14,6 +14,7 @@ from app.core import work
 from app.core.crypto import KeyRing, Place
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
+from app.core.gauges import Sample, label_value
 from app.core.ids import new_id, parse_public_id, public_id
 from app.core.money import MICROS_PER_UNIT, Money
 from app.core.uow import now_of
@@ -27,6 +28,7 @@ PREFIX: Final = "prv"
 PROBE: Final = "probe"
 PROBE_EVERY: Final = timedelta(minutes=10)
 PROVIDERS_MAX: Final = 1000
+GAUGE_NAMES: Final = frozenset({"smmos_provider_open", "smmos_provider_balance"})
 CALLS_PER_MINUTE_DEFAULT: Final = 60
 SIMULATOR_CALLS_PER_MINUTE: Final = 100_000
 
@@ -129,6 +131,10 @@ async def get_public(session: Session, text: str) -> Provider:
     return await get(session, provider_id)
 
 
+async def find_by_name(session: Session, name: str) -> Provider | None:
+    return await repository.find_by_name(session, name)
+
+
 async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[Provider]:
     return await repository.page(session, after=after, limit=limit)
 
@@ -146,6 +152,11 @@ async def change_limits(
     changed = {name: value for name, value in values.items() if value is not None}
     if changed:
         await repository.change(session, provider.id, changed)
+
+
+async def change_address(session: Session, provider: Provider, base_url: str) -> None:
+    """Reach the provider elsewhere from the next call on; its orders keep their ids."""
+    await repository.change(session, provider.id, {"base_url": base_url})
 
 
 async def change_credentials(
@@ -233,3 +244,16 @@ async def rate_to_ours(session: Session, currency: str, selling_currency: str) -
 
 def balance_of(provider: Provider) -> Money | None:
     return None if provider.balance_micros is None else Money(provider.balance_micros)
+
+
+async def gauge_samples(session: Session) -> list[Sample]:
+    """Per provider: whether orders may be handed to it, and what its account holds."""
+    samples: list[Sample] = []
+    for provider in await every(session):
+        label = f'provider="{label_value(provider.name)}"'
+        usable = provider.state == ProviderState.ACTIVE and provider.breaker_open_until is None
+        samples.append(Sample("smmos_provider_open", label, int(usable)))
+        if provider.balance_micros is not None:
+            units = provider.balance_micros / MICROS_PER_UNIT
+            samples.append(Sample("smmos_provider_balance", label, units))
+    return samples

@@ -18,7 +18,7 @@ def check_text(text: str) -> str:
     for character in text:
         if "\ud800" <= character <= "\udfff":
             raise ValueError("must be valid Unicode text")
-        if ord(character) < ord(" ") and character not in "\n\r\t" or character == "\x7f":
+        if (ord(character) < ord(" ") and character not in "\n\r\t") or character == "\x7f":
             raise ValueError("must not contain control characters")
     return text
 

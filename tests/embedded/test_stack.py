@@ -19,15 +19,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
-from app.embedded import (
-    BinaryMissing,
-    DataDirectoryTaken,
-    DataDirectoryUnusable,
-    EmbeddedStack,
-    PortTaken,
-    ServerDidNotStart,
-    temporary_stack,
-)
+from app.embedded import DataDirectoryTaken, EmbeddedStack, temporary_stack
 from app.embedded.postgres import PostgresStop
 
 _END_SECONDS_MAX = 10.0
@@ -238,22 +230,6 @@ async def test_a_refused_second_start_does_not_free_the_folder(stack: EmbeddedSt
     assert await ping_redis(stack.redis_url)
 
 
-def test_only_the_main_thread_may_start_what_dies_with_its_thread(folder: Path) -> None:
-    raised: list[BaseException] = []
-
-    def start() -> None:
-        try:
-            EmbeddedStack(folder, durable=False).start()
-        except RuntimeError as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=start)
-    thread.start()
-    thread.join()
-
-    assert "main thread" in str(raised[0])
-
-
 async def test_a_second_start_keeps_data_and_addresses(used_folder: Path) -> None:
     with EmbeddedStack(used_folder) as first:
         urls = first.database_url, first.redis_url
@@ -279,48 +255,6 @@ async def test_a_pid_file_that_names_a_stranger_does_not_block_the_start(
 ) -> None:
     with pid_file_that_names_a_stranger(used_folder), EmbeddedStack(used_folder) as second:
         assert await ask_postgres(second.database_url, "select 1") == 1
-
-
-def test_a_failed_start_leaves_nothing_running_and_the_folder_free(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bad = {"shared_buffers": "nonsense"}
-    stack = EmbeddedStack(folder, durable=False, postgres_settings=bad)
-
-    for _ in range(2):
-        with pytest.raises(ServerDidNotStart, match="shared_buffers"):
-            stack.start()
-        assert stack.postgres_pid is None
-        assert stack.redis_pid is None
-
-
-def test_a_port_asked_for_by_number_is_used_or_refused(folder: Path, stack: EmbeddedStack) -> None:
-    taken = int(stack.redis_url.rpartition(":")[2].partition("/")[0])
-
-    with pytest.raises(PortTaken, match=str(taken)):
-        EmbeddedStack(folder, durable=False, redis_port=taken).start()
-
-
-def test_a_folder_that_cannot_be_made_is_named(folder: Path) -> None:
-    (folder / "file").touch()
-
-    with pytest.raises(DataDirectoryUnusable, match=f"{folder}/file/below cannot be written"):
-        EmbeddedStack(folder / "file" / "below").start()
-
-
-def test_a_damaged_memory_is_named_and_its_secrets_are_not_shown(folder: Path) -> None:
-    (folder / "stack.json").write_text('{"postgres_password": ["secret"]}')
-
-    with pytest.raises(DataDirectoryUnusable, match="it is damaged") as raised:
-        EmbeddedStack(folder).start()
-    assert "secret" not in str(raised.value)
-
-
-def test_a_missing_program_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SMMOS_PG_BIN", str(folder))
-
-    with pytest.raises(BinaryMissing, match="SMMOS_PG_BIN"):
-        EmbeddedStack(folder).start()
 
 
 @pytest.mark.skipif(not _DEBIAN_POSTGRES, reason="no PostgreSQL of the distribution is installed")

@@ -1,0 +1,249 @@
+"""Bodies and answers of the catalogue routes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StrictBool, StrictInt
+
+from app.catalog.models import Attestation, DeliveryMethod, Route, Service, ServiceState
+from app.catalog.service import ATTESTATION_PREFIX, public_route_id
+from app.core.ids import public_id
+from app.core.money import Money
+from app.providers.protocol import ServiceType
+from app.supply.service import public_provider_id
+from app.web.fields import Line, MoneyText, Text
+from app.web.schemas import AnswerModel, InputModel, MoneyRead
+
+QUANTITY_MAX = 100_000_000
+HOURS_MAX = 24 * 365
+
+Tier = Literal["standard", "premium", "custom", "bulk"]
+Name = Annotated[Line, Field(max_length=200)]
+Word = Annotated[Line, Field(max_length=60)]
+Quantity = Annotated[StrictInt, Field(ge=1, le=QUANTITY_MAX)]
+Hours = Annotated[StrictInt, Field(ge=1, le=HOURS_MAX)]
+
+
+class ServiceRead(AnswerModel):
+    """A service as resellers see it: nothing names who delivers it."""
+
+    id: int
+    name: str
+    description: str
+    category: str
+    platform: str
+    kind: str
+    type: ServiceType
+    tier: Tier
+    rate: MoneyRead = Field(description="The price of `price_unit` units.")
+    price_unit: int = Field(description="1000, or 1 for a package.")
+    min_quantity: int
+    max_quantity: int
+    refill: bool
+    cancel: bool
+    delivery_hours_min: int
+    delivery_hours_max: int
+    risk_notice: str
+
+    @classmethod
+    def of(cls, service: Service, currency: str) -> Self:
+        return cls.model_validate(_shown(service, currency))
+
+
+class ServicePage(AnswerModel):
+    data: list[ServiceRead]
+    next_cursor: str | None
+
+
+def _shown(service: Service, currency: str) -> dict[str, object]:
+    return {
+        "id": service.id,
+        "name": service.name,
+        "description": service.description,
+        "category": service.category,
+        "platform": service.platform,
+        "kind": service.kind,
+        "type": service.type,
+        "tier": service.tier,
+        "rate": MoneyRead.of(Money(service.rate_micros), currency),
+        "price_unit": service.price_unit,
+        "min_quantity": service.min_quantity,
+        "max_quantity": service.max_quantity,
+        "refill": service.refill,
+        "cancel": service.cancel,
+        "delivery_hours_min": service.deliver_hours_min,
+        "delivery_hours_max": service.deliver_hours_max,
+        "risk_notice": service.risk_notice,
+    }
+
+
+class ServiceCreate(InputModel):
+    """A new service; it is off sale until it is attested and put on sale."""
+
+    name: Name
+    description: Annotated[Text, Field(max_length=4000)] = ""
+    category: Name
+    platform: Word
+    kind: Word
+    type: ServiceType
+    tier: Tier = "standard"
+    rate: MoneyText = Field(description="The price of `price_unit` units, a decimal string.")
+    price_unit: Literal[1, 1000] = 1000
+    min_quantity: Quantity
+    max_quantity: Quantity
+    markup_basis_points: StrictInt = Field(0, ge=-10_000, le=1_000_000)
+    package_units: Quantity | None = None
+    below_cost_allowed: StrictBool = False
+    refill: StrictBool = False
+    cancel: StrictBool = False
+    delivery_hours_min: Hours = 24
+    delivery_hours_max: Hours = 72
+    risk_notice: Annotated[Text, Field(max_length=2000)] = ""
+
+    def columns(self) -> dict[str, object]:
+        return _columns(self.model_dump(exclude_unset=False))
+
+
+class ServiceChange(InputModel):
+    """What changes about a service from now on; the fields left out stay as they are."""
+
+    name: Name | None = None
+    description: Annotated[Text, Field(max_length=4000)] | None = None
+    category: Name | None = None
+    rate: MoneyText | None = None
+    min_quantity: Quantity | None = None
+    max_quantity: Quantity | None = None
+    markup_basis_points: StrictInt | None = Field(None, ge=-10_000, le=1_000_000)
+    package_units: Quantity | None = None
+    below_cost_allowed: StrictBool | None = None
+    refill: StrictBool | None = None
+    cancel: StrictBool | None = None
+    delivery_hours_min: Hours | None = None
+    delivery_hours_max: Hours | None = None
+    risk_notice: Annotated[Text, Field(max_length=2000)] | None = None
+    state: ServiceState | None = None
+
+    def columns(self) -> dict[str, object]:
+        return _columns(self.model_dump(exclude_none=True))
+
+
+def _columns(fields: dict[str, object]) -> dict[str, object]:
+    """The names of the wire, as the table has them."""
+    for bound in ("min", "max"):
+        if f"delivery_hours_{bound}" in fields:
+            fields[f"deliver_hours_{bound}"] = fields.pop(f"delivery_hours_{bound}")
+    rate = fields.pop("rate", None)
+    if isinstance(rate, Money):
+        fields["rate_micros"] = rate.micros
+    return fields
+
+
+class AttestationCreate(InputModel):
+    """An operator's word on how a service is delivered, and the document behind it."""
+
+    method: DeliveryMethod
+    document: Annotated[Line, Field(max_length=500)] = Field(
+        description="Where the evidence is: a contract's number, a document's address."
+    )
+
+
+class AttestationRead(AnswerModel):
+    id: str
+    method: DeliveryMethod
+    document: str
+    operator_id: str
+    attested_at: datetime
+
+    @classmethod
+    def of(cls, attestation: Attestation) -> Self:
+        return cls(
+            id=public_id(ATTESTATION_PREFIX, attestation.id),
+            method=DeliveryMethod(attestation.method),
+            document=attestation.document,
+            operator_id=public_id("opr", attestation.operator_id),
+            attested_at=attestation.attested_at,
+        )
+
+
+class RouteCreate(InputModel):
+    """One way to deliver a service."""
+
+    provider_id: Annotated[Line, Field(max_length=64)]
+    provider_service: Annotated[Line, Field(max_length=64)]
+    cost: MoneyText = Field(description="Per `price_unit`, in the provider's currency.")
+    priority: StrictInt = Field(100, ge=0, le=1_000_000, description="Lower is tried first.")
+
+
+class RouteChange(InputModel):
+    cost: MoneyText | None = None
+    priority: StrictInt | None = Field(None, ge=0, le=1_000_000)
+    state: Literal["open", "closed"] | None = None
+
+    def columns(self) -> dict[str, object]:
+        fields: dict[str, object] = self.model_dump(exclude_none=True)
+        cost = fields.pop("cost", None)
+        if isinstance(cost, Money):
+            fields["cost_micros"] = cost.micros
+        return fields
+
+
+class RouteRead(AnswerModel):
+    id: str
+    provider_id: str
+    provider_service: str
+    cost: str
+    priority: int
+    state: str
+    closed_reason: str | None
+
+    @classmethod
+    def of(cls, route: Route) -> Self:
+        return cls(
+            id=public_route_id(route.id),
+            provider_id=public_provider_id(route.provider_id),
+            provider_service=route.provider_service,
+            cost=str(Money(route.cost_micros)),
+            priority=route.priority,
+            state=route.state,
+            closed_reason=route.closed_reason,
+        )
+
+
+class OperatorServiceRead(ServiceRead):
+    """A service as operators see it, with what resellers are not told."""
+
+    state: ServiceState
+    markup_basis_points: int
+    package_units: int | None
+    below_cost_allowed: bool
+    created_at: datetime
+    attestation: AttestationRead | None
+    routes: list[RouteRead]
+
+    @classmethod
+    def of_all(
+        cls,
+        service: Service,
+        currency: str,
+        attestation: Attestation | None,
+        routes: list[RouteRead],
+    ) -> Self:
+        return cls.model_validate(
+            _shown(service, currency)
+            | {
+                "state": service.state,
+                "markup_basis_points": service.markup_basis_points,
+                "package_units": service.package_units,
+                "below_cost_allowed": service.below_cost_allowed,
+                "created_at": service.created_at,
+                "attestation": AttestationRead.of(attestation) if attestation else None,
+                "routes": routes,
+            }
+        )
+
+
+class OperatorServicePage(AnswerModel):
+    data: list[OperatorServiceRead]
+    next_cursor: str | None

@@ -1,0 +1,1 @@
+"""The whole platform on one machine: servers, processes, seed data."""

@@ -1,0 +1,166 @@
+"""The API process: the app with its routes, and the OpenAPI documents that it stands by."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from slowapi.errors import RateLimitExceeded
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import system
+from app.catalog import operator_router as catalog_operator
+from app.catalog import router as catalog
+from app.core.clock import Clock
+from app.core.logging import configure_logging
+from app.core.metrics import EVENT_LOOP_LAG
+from app.core.runtime import open_runtime
+from app.core.settings import Settings
+from app.enforcement import router as enforcement
+from app.ledger import operator_router as ledger_operator
+from app.ledger import router as ledger
+from app.operators import router as operators
+from app.orders import operator_router as orders_operator
+from app.orders import router as orders
+from app.resellers import operator_router as resellers_operator
+from app.resellers import router as resellers
+from app.resellers.auth import KeyCache
+from app.supply import operator_router as supply_operator
+from app.web import problems
+from app.web.errors import RateLimited
+from app.web.idempotency import HEADER
+from app.web.limits import RateLimiter
+from app.web.middleware import RequestMiddleware
+from app.web.openapi import operation_id
+from app.web.schemas import Problem
+
+VERSION: Final = "0.1.0"
+LAG_EVERY_SECONDS: Final = 0.25
+LAG_WINDOW: Final = 20
+
+RESELLER_ROUTERS: Final[tuple[APIRouter, ...]] = (
+    catalog.router,
+    orders.router,
+    ledger.router,
+    resellers.router,
+)
+OPERATOR_ROUTERS: Final[tuple[APIRouter, ...]] = (
+    resellers_operator.router,
+    enforcement.router,
+    ledger_operator.router,
+    supply_operator.router,
+    catalog_operator.router,
+    orders_operator.router,
+    operators.router,
+)
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
+    """The API. It connects when it starts serving, and not before."""
+    configure_logging(settings.log_level, settings.log_format)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(settings, name="api", clock=clock) as runtime:
+            app.state.runtime = runtime
+            watch = asyncio.create_task(watch_event_loop(), name="event-loop-lag")
+            try:
+                yield
+            finally:
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+
+    app = FastAPI(
+        title="SMMOS",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        generate_unique_id_function=operation_id,
+        redirect_slashes=False,
+    )
+    app.state.limiter = RateLimiter(settings.redis_url.get_secret_value())
+    app.state.key_cache = KeyCache()
+    app.state.documents = openapi_documents()
+    for router in (*RESELLER_ROUTERS, *OPERATOR_ROUTERS, system.router):
+        app.include_router(router)
+    problems.install(app)
+    app.add_exception_handler(RateLimitExceeded, _too_many)
+    app.add_middleware(RequestMiddleware)
+    return app
+
+
+async def _too_many(request: Request, _error: Exception) -> Response:
+    return problems.problem_response(request, RateLimited(retry_after_seconds=60))
+
+
+async def watch_event_loop() -> None:
+    """Measure how late the loop wakes: what blocks it blocks every request."""
+    worst: list[float] = []
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(LAG_EVERY_SECONDS)
+        worst = [*worst[1 - LAG_WINDOW :], time.perf_counter() - before - LAG_EVERY_SECONDS]
+        EVENT_LOOP_LAG.set(max(0.0, *worst))
+
+
+def openapi_documents() -> dict[str, dict[str, Any]]:
+    """The two documents by file name: what resellers may call, and what operators may."""
+    return {
+        "openapi.yaml": _document(
+            "SMMOS API",
+            "Order social media marketing services, follow them, and see your balance.",
+            RESELLER_ROUTERS,
+        ),
+        "openapi-operator.yaml": _document(
+            "SMMOS operator API",
+            "Run the platform: resellers, money, providers, the catalogue and orders.",
+            OPERATOR_ROUTERS,
+        ),
+    }
+
+
+def _document(title: str, summary: str, routers: Iterable[APIRouter]) -> dict[str, Any]:
+    probe = FastAPI(generate_unique_id_function=operation_id)
+    for router in routers:
+        probe.include_router(router)
+    document = get_openapi(
+        title=title,
+        version=VERSION,
+        summary=summary,
+        routes=probe.routes,
+        separate_input_output_schemas=False,
+        servers=[{"url": "/", "description": "where this document was served"}],
+    )
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, schema in schemas["Problem"].pop("$defs", {}).items():
+        schemas[name] = schema
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            _drop_default_422(operation)
+            _require_idempotency_key(operation)
+    return document
+
+
+def _drop_default_422(operation: dict[str, Any]) -> None:
+    """FastAPI adds its own 422 where we declare none; ours are problem+json."""
+    answers = operation["responses"]
+    if "application/json" in answers.get("422", {}).get("content", {}):
+        del answers["422"]
+
+
+def _require_idempotency_key(operation: dict[str, Any]) -> None:
+    """The header is optional to FastAPI only so that its absence gets our own refusal."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == HEADER:
+            parameter["required"] = True

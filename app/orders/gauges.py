@@ -1,0 +1,34 @@
+"""The gauges of orders: how many are in each state, and which of them wait too long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from app.core.db import Session
+from app.core.gauges import Sample
+from app.core.uow import now_of
+from app.orders import repository
+from app.orders.states import ENDED, RUNNING
+
+NAMES: Final = frozenset(
+    {"smmos_orders", "smmos_orders_ended_last_day", "smmos_orders_undispatched_late"}
+)
+
+
+async def samples(session: Session) -> list[Sample]:
+    """Counted over partial indexes of what is running, and of what ended in the last day."""
+    running = await repository.state_counts(session)
+    ended = await repository.ended_counts(session, now_of(session) - timedelta(days=1))
+    late = await repository.overdue_count(session)
+    return [
+        *(
+            Sample("smmos_orders", f'state="{state}"', running.get(state, 0))
+            for state in sorted(RUNNING)
+        ),
+        *(
+            Sample("smmos_orders_ended_last_day", f'state="{state}"', ended.get(state, 0))
+            for state in sorted(ENDED)
+        ),
+        Sample("smmos_orders_undispatched_late", "", late),
+    ]

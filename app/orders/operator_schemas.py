@@ -1,0 +1,195 @@
+"""Bodies and answers of the operators' order routes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StrictInt, StrictStr
+from typing_extensions import TypeAliasType
+
+from app.core.ids import public_id
+from app.core.money import Money
+from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
+from app.orders.states import OrderState
+from app.supply.service import public_provider_id
+from app.web.fields import Line
+from app.web.schemas import AnswerModel, InputModel, MoneyRead
+
+Reason = Annotated[Line, Field(max_length=500)]
+
+
+class HoldCreate(InputModel):
+    """Why an order is not to be handed on."""
+
+    reason: Reason
+
+
+class CancelByOperator(InputModel):
+    reason: Reason
+
+
+class ResolveAccepted(InputModel):
+    """The provider took the order, under this id."""
+
+    outcome: Literal["accepted"]
+    provider_order_id: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    reason: Reason
+
+
+class ResolveAbsent(InputModel):
+    """There is proof that the provider never took the order: it is queued again."""
+
+    outcome: Literal["absent"]
+    reason: Reason
+
+
+class ResolveWriteOff(InputModel):
+    """The money goes back without knowing; what is delivered later is the house's loss."""
+
+    outcome: Literal["written_off"]
+    reason: Reason
+
+
+class ResolveEnded(InputModel):
+    """How an order under review ended in truth."""
+
+    outcome: Literal["completed", "partial", "canceled", "failed"]
+    remains: StrictInt | None = Field(None, ge=1, description="For `partial`: what is missing.")
+    reason: Reason
+
+
+Resolution = TypeAliasType(
+    "Resolution",
+    Annotated[
+        ResolveAccepted | ResolveAbsent | ResolveWriteOff | ResolveEnded,
+        Field(discriminator="outcome"),
+    ],
+)
+
+
+class AttemptRead(AnswerModel):
+    """One try to hand the order over."""
+
+    number: int
+    provider_id: str
+    provider_service: str
+    state: str
+    outcome: str | None
+    cost: MoneyRead
+    provider_order_id: str | None
+    started_at: datetime
+    sending_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        return cls(
+            number=attempt.number,
+            provider_id=public_provider_id(attempt.provider_id),
+            provider_service=attempt.provider_service,
+            state=attempt.state,
+            outcome=attempt.outcome,
+            cost=MoneyRead.of(Money(attempt.cost_micros), attempt.cost_currency),
+            provider_order_id=attempt.provider_order_id,
+            started_at=attempt.started_at,
+            sending_at=attempt.sending_at,
+            ended_at=attempt.ended_at,
+        )
+
+
+class EvidenceRead(AnswerModel):
+    """What a provider said."""
+
+    at: datetime
+    provider_order_id: str | None
+    answer: str
+
+    @classmethod
+    def of(cls, evidence: ProviderEvidence) -> Self:
+        return cls(
+            at=evidence.at, provider_order_id=evidence.provider_order_id, answer=evidence.answer
+        )
+
+
+class OperatorEventRead(AnswerModel):
+    seq: int
+    type: str
+    actor: str
+    at: datetime
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: OrderEvent) -> Self:
+        return cls(seq=event.seq, type=event.type, actor=event.actor, at=event.at, data=event.data)
+
+
+class OperatorOrderRead(AnswerModel):
+    """An order as operators see it: its true state and its arithmetic."""
+
+    id: int
+    book_id: str
+    service_id: int
+    state: OrderState
+    wait_reason: str | None
+    reason: str | None
+    quantity: int
+    units: int | None
+    remains: int | None
+    start_count: int | None
+    charge: MoneyRead
+    held: MoneyRead
+    earned: MoneyRead
+    refunded: MoneyRead
+    forfeited: MoneyRead
+    expected_cost: MoneyRead
+    reference: str | None
+    provider_id: str | None
+    provider_order_id: str | None
+    created_at: datetime
+    deliver_by: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, order: Order, currency: str) -> Self:
+        def money(micros: int) -> MoneyRead:
+            return MoneyRead.of(Money(micros), currency)
+
+        return cls(
+            id=order.id,
+            book_id=public_id("bok", order.book_id),
+            service_id=order.service_id,
+            state=OrderState(order.state),
+            wait_reason=order.wait_reason,
+            reason=order.reason,
+            quantity=order.quantity,
+            units=order.units,
+            remains=order.remains,
+            start_count=order.start_count,
+            charge=money(order.charge),
+            held=money(order.held),
+            earned=money(order.earned),
+            refunded=money(order.refunded),
+            forfeited=money(order.forfeited),
+            expected_cost=money(order.cost_micros),
+            reference=order.reference,
+            provider_id=public_provider_id(order.provider_id) if order.provider_id else None,
+            provider_order_id=order.provider_order_id,
+            created_at=order.created_at,
+            deliver_by=order.deliver_by,
+            ended_at=order.ended_at,
+        )
+
+
+class OperatorOrderDetail(AnswerModel):
+    """An order with its timeline, its route trail and what providers said."""
+
+    order: OperatorOrderRead
+    events: list[OperatorEventRead]
+    attempts: list[AttemptRead]
+    evidence: list[EvidenceRead]
+
+
+class OperatorOrderPage(AnswerModel):
+    data: list[OperatorOrderRead]
+    next_cursor: str | None

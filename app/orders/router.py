@@ -1,0 +1,233 @@
+"""The resellers' order routes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.catalog.errors import ServiceUnavailable, ServiceUnknown
+from app.core.cursors import CursorInvalid
+from app.core.db import Session
+from app.core.errors import AppError, NotFound
+from app.core.runtime import Runtime
+from app.ledger.errors import InsufficientFunds, SpendingStopped
+from app.orders import service
+from app.orders.errors import OrderNotCancelable, TestOrdersUnavailable
+from app.orders.inputs import link_hashes
+from app.orders.models import Order
+from app.orders.repository import OrderFilter
+from app.orders.schemas import (
+    BatchItem,
+    OrderBatchCreate,
+    OrderBatchRead,
+    OrderCreate,
+    OrderEventPage,
+    OrderEventRead,
+    OrderListQuery,
+    OrderPage,
+    OrderRead,
+)
+from app.orders.states import V1_STATUS
+from app.resellers.auth import SECURED, Caller, CallerDep, ResellerRoute, needs
+from app.resellers.errors import AccountSuspended
+from app.resellers.models import Mode
+from app.resellers.scopes import Scope
+from app.web.deps import RuntimeDep
+from app.web.errors import ValidationFailed
+from app.web.fields import SAFE_INTEGER_MAX
+from app.web.idempotency import IdempotencyKeyHeader, Made, once
+from app.web.openapi import BODY, GUARDED, IDEMPOTENT, refusals
+from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
+from app.web.problems import problem_of
+from app.web.schemas import Problem
+
+router = APIRouter(
+    prefix="/v1/orders", tags=["orders"], route_class=ResellerRoute, dependencies=SECURED
+)
+
+OrderId = Annotated[int, Path(ge=1, le=SAFE_INTEGER_MAX, description="The order number.")]
+PLACING = (AccountSuspended, TestOrdersUnavailable, SpendingStopped)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=OrderRead,
+    responses=refusals(
+        *GUARDED,
+        *BODY,
+        *IDEMPOTENT,
+        *PLACING,
+        ServiceUnknown,
+        ServiceUnavailable,
+        InsufficientFunds,
+    ),
+)
+@needs(Scope.ORDERS_WRITE, group="orders-write")
+async def create_order(
+    request: Request,
+    body: OrderCreate,
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    idempotency_key: IdempotencyKeyHeader = None,
+) -> Response:
+    """Place an order. Repeat with the same Idempotency-Key to get the same answer back."""
+
+    async def effect(session: Session) -> Made:
+        _refuse_test_book(caller)
+        order = await service.place(session, runtime.keys, caller.book_id, body, actor=caller.actor)
+        read = OrderRead.of(order, body.link, runtime.settings.currency)
+        return Made(read, location=f"/v1/orders/{order.id}")
+
+    return await once(
+        request,
+        runtime.uow,
+        owner=caller.owner,
+        key=idempotency_key,
+        status=201,
+        effect=effect,
+    )
+
+
+@router.post(
+    "/batch",
+    response_model=OrderBatchRead,
+    responses=refusals(*GUARDED, *BODY, *IDEMPOTENT, *PLACING),
+)
+@needs(Scope.ORDERS_WRITE, group="orders-batch")
+async def create_order_batch(
+    request: Request,
+    body: OrderBatchCreate,
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    idempotency_key: IdempotencyKeyHeader = None,
+) -> Response:
+    """Place up to 100 orders; each is accepted or refused by itself, in the order given."""
+
+    async def effect(session: Session) -> Made:
+        _refuse_test_book(caller)
+        results = await service.place_batch(
+            session, runtime.keys, caller.book_id, body.orders, actor=caller.actor
+        )
+        items = [
+            _batch_item(index, result, item.link, runtime.settings.currency)
+            for index, (result, item) in enumerate(zip(results, body.orders, strict=True))
+        ]
+        return Made(OrderBatchRead(data=items))
+
+    return await once(
+        request,
+        runtime.uow,
+        owner=caller.owner,
+        key=idempotency_key,
+        status=200,
+        effect=effect,
+    )
+
+
+def _refuse_test_book(caller: Caller) -> None:
+    """An order of the test book must never reach a provider, and nothing else delivers it yet."""
+    if caller.mode is not Mode.LIVE:
+        raise TestOrdersUnavailable
+
+
+def _batch_item(index: int, result: Order | AppError, link: str, currency: str) -> BatchItem:
+    if isinstance(result, AppError):
+        problem = Problem.model_validate(problem_of(result))
+        return BatchItem(index=index, status=result.status, order=None, problem=problem)
+    order = OrderRead.of(result, link, currency)
+    return BatchItem(index=index, status=201, order=order, problem=None)
+
+
+@router.get("", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))
+@needs(Scope.ORDERS_READ, group="orders-read", winds_down=True)
+async def list_orders(
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    query: Annotated[OrderListQuery, Query()],
+) -> OrderPage:
+    """Your orders, newest first."""
+    filters = query.model_dump_json(exclude={"limit", "cursor"})
+    page = Page(runtime.cursors, f"orders|{caller.owner}|{filters}", query.limit, query.cursor)
+    async with runtime.uow.begin() as session:
+        orders = await service.page(
+            session,
+            book_id=caller.book_id,
+            wanted=filter_of(runtime, query),
+            after=page.after_int(),
+            limit=page.read,
+        )
+        shown, next_cursor = page.cut(orders, lambda order: order.id)
+        links = await service.links_of(session, runtime.keys, shown)
+    data = [OrderRead.of(o, links[o.id], runtime.settings.currency) for o in shown]
+    return OrderPage(data=data, next_cursor=next_cursor)
+
+
+def filter_of(runtime: Runtime, query: OrderListQuery) -> OrderFilter:
+    """The filter of a list: a v1 status may stand for several states of ours."""
+    states = None
+    if query.status is not None:
+        states = frozenset(state for state, told in V1_STATUS.items() if told == query.status)
+    hashes = None
+    if query.link is not None:
+        hashes = tuple(link_hashes(runtime.keys, query.link))
+    return OrderFilter(
+        states=states,
+        service_id=query.service_id,
+        reference=query.reference,
+        link_hashes=hashes,
+        created_from=query.created_from,
+        created_to=query.created_to,
+    )
+
+
+@router.get("/{order_id}", responses=refusals(*GUARDED, NotFound, ValidationFailed))
+@needs(Scope.ORDERS_READ, group="orders-read", winds_down=True)
+async def get_order(order_id: OrderId, caller: CallerDep, runtime: RuntimeDep) -> OrderRead:
+    """One of your orders."""
+    async with runtime.uow.begin() as session:
+        order = await service.get_in_book(session, caller.book_id, order_id)
+        links = await service.links_of(session, runtime.keys, [order])
+    return OrderRead.of(order, links[order.id], runtime.settings.currency)
+
+
+@router.get(
+    "/{order_id}/events", responses=refusals(*GUARDED, NotFound, CursorInvalid, ValidationFailed)
+)
+@needs(Scope.ORDERS_READ, group="orders-read", winds_down=True)
+async def list_order_events(
+    order_id: OrderId,
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    limit: Limit = PAGE_DEFAULT,
+    cursor: Cursor = None,
+) -> OrderEventPage:
+    """What happened to one of your orders, from the first event on."""
+    page = Page(runtime.cursors, f"order-events|{caller.owner}|{order_id}", limit, cursor)
+    async with runtime.uow.begin() as session:
+        order = await service.get_in_book(session, caller.book_id, order_id)
+        events = await service.events(
+            session, order.id, public_only=True, after=page.after_int() or 0, limit=page.read
+        )
+    shown, next_cursor = page.cut(events, lambda event: event.seq)
+    return OrderEventPage(data=[OrderEventRead.of(e) for e in shown], next_cursor=next_cursor)
+
+
+@router.post(
+    "/{order_id}/cancel",
+    responses=refusals(*GUARDED, NotFound, OrderNotCancelable, ValidationFailed),
+)
+@needs(Scope.ORDERS_WRITE, group="orders-write", winds_down=True)
+async def cancel_order(order_id: OrderId, caller: CallerDep, runtime: RuntimeDep) -> OrderRead:
+    """Take back an order that has not been handed on; its charge returns at once."""
+
+    async def transaction(session: Session) -> OrderRead:
+        order = await service.get_in_book(session, caller.book_id, order_id)
+        canceled = await service.cancel(
+            session, order.id, actor=caller.actor, reason="canceled_by_reseller"
+        )
+        links = await service.links_of(session, runtime.keys, [canceled])
+        return OrderRead.of(canceled, links[canceled.id], runtime.settings.currency)
+
+    return await runtime.uow.run(transaction)

@@ -1,0 +1,109 @@
+"""Bodies and answers of the routes on providers and exchange rates. Credentials only go in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, StrictInt, StrictStr
+
+from app.core.money import Money
+from app.supply.models import Provider, ProviderState
+from app.supply.service import CALLS_PER_MINUTE_DEFAULT, balance_of, public_provider_id
+from app.web.fields import Currency, Line, MoneyText, check_text
+from app.web.schemas import AnswerModel, InputModel, MoneyRead
+
+
+def _check_base_url(text: str) -> str:
+    if not check_text(text).startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise ValueError("must be an https:// URL (plain http only on loopback)")
+    return text
+
+
+BaseUrl = Annotated[StrictStr, Field(max_length=500), AfterValidator(_check_base_url)]
+Credentials = Annotated[
+    dict[Annotated[Line, Field(max_length=60)], Annotated[Line, Field(max_length=500)]],
+    Field(max_length=10, description="What the adapter signs in with, for instance `key`."),
+]
+InFlight = Annotated[StrictInt, Field(ge=1, le=200)]
+CallsPerMinute = Annotated[StrictInt, Field(ge=1, le=100_000)]
+
+
+class ProviderCreate(InputModel):
+    """An account with a provider, as its adapter needs it."""
+
+    name: Annotated[Line, Field(max_length=100)]
+    adapter: Annotated[Line, Field(max_length=60)]
+    base_url: BaseUrl
+    credentials: Credentials
+    currency: Currency
+    in_flight_max: InFlight = 8
+    calls_per_minute: CallsPerMinute = CALLS_PER_MINUTE_DEFAULT
+    simulated: StrictBool = False
+
+
+class ProviderChange(InputModel):
+    in_flight_max: InFlight | None = None
+    calls_per_minute: CallsPerMinute | None = None
+    credentials: Credentials | None = None
+
+
+class ProviderRead(AnswerModel):
+    id: str
+    name: str
+    adapter: str
+    base_url: str
+    currency: str
+    simulated: bool
+    in_flight_max: int
+    calls_per_minute: int
+    state: ProviderState
+    pause_reason: str | None
+    pause_until: datetime | None
+    breaker_open_until: datetime | None
+    balance: MoneyRead | None = Field(description="As it was last learned.")
+    balance_at: datetime | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, provider: Provider) -> Self:
+        balance = balance_of(provider)
+        return cls(
+            id=public_provider_id(provider.id),
+            name=provider.name,
+            adapter=provider.adapter,
+            base_url=provider.base_url,
+            currency=provider.currency,
+            simulated=provider.simulated,
+            in_flight_max=provider.in_flight_max,
+            calls_per_minute=provider.calls_per_minute,
+            state=ProviderState(provider.state),
+            pause_reason=provider.pause_reason,
+            pause_until=provider.pause_until,
+            breaker_open_until=provider.breaker_open_until,
+            balance=MoneyRead.of(balance, provider.currency) if balance is not None else None,
+            balance_at=provider.balance_at,
+            created_at=provider.created_at,
+        )
+
+
+class ProviderPage(AnswerModel):
+    data: list[ProviderRead]
+    next_cursor: str | None
+
+
+class ExchangeRatePut(InputModel):
+    """What one unit of a currency is worth in the selling currency, from a moment on."""
+
+    rate: MoneyText
+    valid_from: AwareDatetime | None = None
+
+
+class ExchangeRateRead(AnswerModel):
+    currency: str
+    rate: str
+    valid_from: datetime
+
+    @classmethod
+    def of_rate(cls, currency: str, rate: Money, valid_from: datetime) -> Self:
+        return cls(currency=currency, rate=str(rate), valid_from=valid_from)

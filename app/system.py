@@ -1,0 +1,150 @@
+"""Routes that belong to no slice: health, metrics, the documentation page."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from importlib.resources import files
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from slowapi import Limiter
+from slowapi.util import get_remote_address
+from sqlalchemy.exc import DBAPIError, InterfaceError
+
+from app.core import gauges
+from app.core.errors import Unavailable
+from app.core.migrating import current_revision, head_revision
+from app.core.runtime import Runtime
+from app.web.errors import RouteUnknown
+
+READY_SECONDS: Final = 1.0
+DOCS_PER_MINUTE: Final = "60/minute"
+_ASSETS: Final = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "docs.js": "text/javascript",
+}
+_DOCS_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'"
+)
+
+router = APIRouter(include_in_schema=False)
+# By address and in memory: these routes are public, and none of them waits for Redis.
+limiter = Limiter(key_func=get_remote_address, storage_uri="memory://", key_style="endpoint")
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """The database answers and is at the newest schema; Redis away is said, and is no failure."""
+    checks = await _checks(request.app.state.runtime)
+    ready = checks["database"] == "ok" and checks["migrations"] == "ok"
+    if not ready:
+        raise Unavailable(
+            "; ".join(f"{name}: {state}" for name, state in checks.items() if state != "ok")
+        )
+    return JSONResponse({"status": "ready", "checks": checks})
+
+
+@router.get("/healthz")
+async def healthz(request: Request) -> Response:
+    """The same for people: always 200, with what is wrong in the body."""
+    checks = await _checks(request.app.state.runtime)
+    well = all(state == "ok" for state in checks.values())
+    return JSONResponse({"status": "ok" if well else "degraded", "checks": checks})
+
+
+async def _checks(runtime: Runtime) -> dict[str, str]:
+    database, redis = await asyncio.gather(_check_database(runtime), _check_redis(runtime))
+    return {**database, "redis": redis}
+
+
+async def _check_database(runtime: Runtime) -> dict[str, str]:
+    try:
+        async with asyncio.timeout(READY_SECONDS), runtime.engine.connect() as connection:
+            revision = await current_revision(connection)
+    except (DBAPIError, InterfaceError, OSError, TimeoutError) as error:
+        return {"database": f"not reachable ({type(error).__name__})", "migrations": "unknown"}
+    head = head_revision()
+    at_head = revision == head
+    return {"database": "ok", "migrations": "ok" if at_head else f"at {revision}, not {head}"}
+
+
+async def _check_redis(runtime: Runtime) -> str:
+    redis: Redis = Redis.from_url(
+        runtime.settings.redis_url.get_secret_value(),
+        socket_timeout=READY_SECONDS,
+        socket_connect_timeout=READY_SECONDS,
+    )
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await redis.ping()
+    except (RedisError, OSError, TimeoutError) as error:
+        return f"not reachable ({type(error).__name__})"
+    finally:
+        await redis.aclose()
+    return "ok"
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """For Prometheus, with the token of the settings; without a token there is no such route."""
+    runtime: Runtime = request.app.state.runtime
+    token = runtime.settings.metrics_token
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if token is None or not hmac.compare_digest(given, token.get_secret_value()):
+        raise RouteUnknown
+    async with runtime.uow.begin() as session:
+        samples = await gauges.read(session)
+    body = generate_latest() + gauges.exposition(samples).encode()
+    return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/docs")
+@limiter.limit(DOCS_PER_MINUTE)
+async def docs(request: Request) -> HTMLResponse:
+    """The documentation page; all it loads is served from here."""
+    page = _asset("docs.html").decode()
+    return HTMLResponse(page, headers={"Content-Security-Policy": _DOCS_POLICY})
+
+
+@router.get("/docs/{name}")
+@limiter.limit(DOCS_PER_MINUTE)
+async def docs_asset(request: Request, name: str) -> Response:
+    """A file of the documentation page."""
+    if name not in _ASSETS:
+        raise RouteUnknown
+    return Response(
+        _asset(name), media_type=_ASSETS[name], headers={"Cache-Control": "public, max-age=86400"}
+    )
+
+
+@router.get("/openapi.json")
+@limiter.limit(DOCS_PER_MINUTE)
+async def openapi_json(request: Request) -> JSONResponse:
+    """The resellers' API, as committed in openapi.yaml."""
+    document: dict[str, Any] = request.app.state.documents["openapi.yaml"]
+    return JSONResponse(document)
+
+
+@router.get("/openapi-operator.json")
+@limiter.limit(DOCS_PER_MINUTE)
+async def openapi_operator_json(request: Request) -> JSONResponse:
+    """The operators' API, as committed in openapi-operator.yaml."""
+    document: dict[str, Any] = request.app.state.documents["openapi-operator.yaml"]
+    return JSONResponse(document)
+
+
+def _asset(name: str) -> bytes:
+    return (files("app.web") / "static" / name).read_bytes()

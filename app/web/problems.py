@@ -1,0 +1,141 @@
+"""Every error as problem+json, rendered here and nowhere else; never with the input in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.core.errors import AppError, FieldProblem
+from app.core.logging import get_logger
+from app.web.errors import (
+    BodyMalformed,
+    BodyTooLarge,
+    InternalError,
+    MethodNotAllowed,
+    RouteUnknown,
+    ValidationFailed,
+)
+
+log = get_logger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_BASE: Final = "https://smmos.com/problems/"
+FIELD_ERRORS_MAX: Final = 50
+
+_HTTP_ERRORS: Final[dict[int, type[AppError]]] = {
+    400: BodyMalformed,
+    404: RouteUnknown,
+    405: MethodNotAllowed,
+    413: BodyTooLarge,
+}
+
+
+def problem_of(error: AppError, *, instance: str | None = None) -> dict[str, Any]:
+    """The document of an error; `errors` is there only when fields are to blame."""
+    document: dict[str, Any] = {
+        "type": TYPE_BASE + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if instance is not None:
+        document["instance"] = instance
+    document["code"] = error.code
+    if error.errors:
+        document["errors"] = [
+            {"pointer": field.pointer, "detail": field.detail} for field in error.errors
+        ]
+    return document
+
+
+def problem_response(request: Request, error: AppError) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == 401:  # noqa: PLR2004 - the status that must name its scheme
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(
+        orjson.dumps(problem_of(error, instance=_instance(request))),
+        status_code=error.status,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _instance(request: Request) -> str | None:
+    request_id = request.scope.get("request_id")
+    return f"urn:smmos:request:{request_id}" if request_id else None
+
+
+def install(app: FastAPI) -> None:
+    """Render what routes raise: refusals as they are, surprises without their text."""
+    app.add_exception_handler(AppError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _surprised)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, AppError):
+        raise error
+    return problem_response(request, error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return problem_response(request, validation_problem(error.errors()))
+
+
+def validation_problem(errors: Sequence[Any]) -> AppError:
+    """Where and which rule, for each field; FastAPI's own answer would echo the input."""
+    if any(entry["type"] == "json_invalid" for entry in errors):
+        return BodyMalformed()
+    return ValidationFailed(
+        errors=tuple(
+            FieldProblem(_pointer(entry["loc"]), _rule(entry))
+            for entry in errors[:FIELD_ERRORS_MAX]
+        )
+    )
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    place, *path = location
+    if place == "body":
+        return "".join(f"/{_escape(str(part))}" for part in path) or "/"
+    return _escape(str(path[0])) if path else str(place)
+
+
+def _escape(part: str) -> str:
+    """A field's name may be the caller's own: cut short, and safe in JSON."""
+    clean = part.encode("utf-8", "replace").decode()[:64]
+    return clean.replace("~", "~0").replace("/", "~1")
+
+
+def _rule(entry: dict[str, Any]) -> str:
+    if entry["type"] == "missing":
+        return "is required"
+    if entry["type"] == "extra_forbidden":
+        return "is not a field of this request"
+    message = str(entry["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    known = _HTTP_ERRORS.get(error.status_code, InternalError)
+    response = problem_response(request, known())
+    if error.headers and "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+async def _surprised(request: Request, error: Exception) -> Response:
+    log.error("request_failed", path=request.url.path, exc_info=error)
+    return problem_response(request, InternalError())

@@ -1,0 +1,81 @@
+"""What the functions of a worker work with, and how one lane is drained once at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from app.core.errors import Unavailable
+from app.core.logging import get_logger
+from app.core.metrics import WORK_FAILURES
+from app.core.runtime import Runtime
+from app.core.settings import Settings
+from app.providers.wire import Wire
+
+log = get_logger(__name__)
+
+ROUNDS_MAX: Final = 10_000
+"""A drain ends after so many rounds; what is left is found by the next ring or poll."""
+
+
+Drain = Callable[["WorkerContext", str], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Lanes:
+    """Which lanes this process is draining: a second ring makes the first drain look again."""
+
+    busy: dict[tuple[str, str], bool] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """The parts of a worker process. `stopping` is set by SIGTERM: no new work is begun then."""
+
+    runtime: Runtime
+    wire: Wire
+    stopping: asyncio.Event
+    lanes: Lanes = field(default_factory=Lanes)
+
+    @property
+    def settings(self) -> Settings:
+        return self.runtime.settings
+
+    def start_drain(self, kind: str, lane: str, drain: Drain) -> None:
+        """Drain a lane in a task of this process; it ends by itself once nothing is due."""
+        if (kind, lane) in self.lanes.busy:
+            self.lanes.busy[kind, lane] = True
+        elif not self.stopping.is_set():
+            task = asyncio.create_task(drain_once(self, kind, lane, drain), name=f"{kind}:{lane}")
+            self.lanes.tasks.add(task)
+            task.add_done_callback(self.lanes.tasks.discard)
+
+
+async def drain_once(context: WorkerContext, kind: str, lane: str, drain: Drain) -> None:
+    """Drain a lane, unless this process already does: then that drain looks once more.
+
+    An unexpected error ends this drain only; the work it had leased is freed by the sweeper.
+    """
+    key = (kind, lane)
+    if key in context.lanes.busy:
+        context.lanes.busy[key] = True
+        return
+    context.lanes.busy[key] = True
+    with structlog.contextvars.bound_contextvars(kind=kind, lane=lane):
+        try:
+            while context.lanes.busy[key] and not context.stopping.is_set():
+                context.lanes.busy[key] = False
+                await drain(context, lane)
+        except Unavailable as error:
+            log.info("drain_put_off", error=error.detail)
+        except Exception:
+            # The last line of defence of a long-lived process: told, counted, tried again later.
+            WORK_FAILURES.labels(kind).inc()
+            log.exception("drain_failed")
+        finally:
+            del context.lanes.busy[key]

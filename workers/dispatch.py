@@ -1,0 +1,173 @@
+"""Handing orders to providers: lease, mark as sending, call, record; never in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+from uuid import UUID
+
+from app.core.db import Session
+from app.core.errors import Unavailable
+from app.core.logging import get_logger
+from app.core.metrics import PROVIDER_CALLS, PROVIDER_SECONDS
+from app.core.work import MAIN_LANE
+from app.orders import dispatch
+from app.orders.dispatch import Batch, Handover
+from app.orders.outcomes import evidence_in, record_outcomes
+from app.providers.protocol import Accepted, NotSent, Refused, SubmitOutcome, Unconfirmed
+from app.providers.registry import get_adapter
+from workers.context import ROUNDS_MAX, WorkerContext
+
+log = get_logger(__name__)
+
+EVIDENCE_TRIES_MAX: Final = 10
+EVIDENCE_PAUSE_SECONDS: Final = 0.5
+LINGER_SECONDS: Final = 0.003
+"""After the first answer of a round, how long others are waited for, to record them together."""
+
+
+async def drain_dispatch(context: WorkerContext, lane: str) -> None:
+    """Hand over what is due in one provider's lane, until nothing is or the worker stops.
+
+    Keeps the lane's bound busy: as answers come in they are recorded together, and the freed
+    places are leased again, so that one slow call holds up no other.
+    """
+    if lane == MAIN_LANE:
+        await _drain_routeless(context)
+        return
+    provider_id = UUID(lane)
+    calls: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]] = {}
+    for _ in range(ROUNDS_MAX):
+        begun = not context.stopping.is_set() and await _begin(context, provider_id, calls)
+        if calls:
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(LINGER_SECONDS)
+            done = [task for task in calls if task.done()]
+            await _record(context, {task: calls.pop(task) for task in done})
+        elif not begun:
+            return
+    await _finish(context, calls)
+
+
+async def _begin(
+    context: WorkerContext,
+    provider_id: UUID,
+    calls: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]],
+) -> bool:
+    """Lease and start what fits the lane's bound; whether there was anything to lease."""
+    asked_at = time.monotonic()
+    runtime = context.runtime
+
+    async def lease(session: Session) -> Batch | None:
+        leased = await dispatch.lease_batch(
+            session, runtime.keys, provider_id, time_scale=context.settings.time_scale
+        )
+        return leased if isinstance(leased, Batch) else None
+
+    batch = await runtime.uow.run(lease)
+    if batch is None:
+        return False
+    async with runtime.uow.begin() as session:
+        handovers = await dispatch.mark_sending(session, batch)
+    deadline = asked_at + batch.send_within_seconds
+    for handover in handovers:
+        task = asyncio.create_task(_submit(context, batch, handover, deadline))
+        calls[task] = (batch, handover)
+    return True
+
+
+async def _submit(
+    context: WorkerContext, batch: Batch, handover: Handover, deadline: float
+) -> SubmitOutcome:
+    """One call. A worker that was stopped past the deadline does not send when it wakes."""
+    adapter = get_adapter(batch.account.adapter, context.wire)
+    started = time.monotonic()
+    outcome = await adapter.submit(
+        batch.account, handover.submission, may_send=lambda: time.monotonic() < deadline
+    )
+    PROVIDER_SECONDS.labels(batch.provider_name, "submit").observe(time.monotonic() - started)
+    PROVIDER_CALLS.labels(batch.provider_name, "submit", _outcome_label(outcome)).inc()
+    return outcome
+
+
+def _outcome_label(outcome: SubmitOutcome) -> str:
+    match outcome:
+        case Accepted():
+            return "accepted"
+        case Refused(kind=kind):
+            return f"refused_{kind}"
+        case NotSent():
+            return "not_sent"
+        case Unconfirmed():
+            return "unconfirmed"
+
+
+async def _record(
+    context: WorkerContext,
+    done: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]],
+) -> None:
+    """Store what was said, then move the orders of each batch together."""
+    by_batch: dict[int, tuple[Batch, dict[Handover, SubmitOutcome]]] = {}
+    for task, (batch, handover) in done.items():
+        by_batch.setdefault(id(batch), (batch, {}))[1][handover] = _outcome_of(task)
+    for batch, outcomes in by_batch.values():
+        await _store_evidence(context, batch, outcomes)
+        await _move(context, batch, outcomes)
+
+
+def _outcome_of(task: asyncio.Task[SubmitOutcome]) -> SubmitOutcome:
+    """An adapter never raises for wire trouble; if one does, nothing is known of the order."""
+    error = task.exception()
+    if error is None:
+        return task.result()
+    log.error("submit_raised", exc_info=error)
+    return Unconfirmed(reason=f"adapter failed: {type(error).__name__}")
+
+
+async def _store_evidence(
+    context: WorkerContext, batch: Batch, outcomes: dict[Handover, SubmitOutcome]
+) -> None:
+    """Keep what the provider said, again and again until it is stored."""
+    said = evidence_in(outcomes)
+    if not said:
+        return
+    for tried in range(1, EVIDENCE_TRIES_MAX + 1):
+        try:
+            async with context.runtime.uow.begin() as session:
+                await dispatch.append_evidence(session, said)
+        except Unavailable:
+            log.warning("evidence_not_stored", provider=batch.provider_name, tried=tried)
+            if tried == EVIDENCE_TRIES_MAX:
+                raise
+            await asyncio.sleep(EVIDENCE_PAUSE_SECONDS * tried)
+        else:
+            return
+
+
+async def _move(
+    context: WorkerContext, batch: Batch, outcomes: dict[Handover, SubmitOutcome]
+) -> None:
+    async def transaction(session: Session) -> None:
+        await record_outcomes(session, batch, outcomes)
+
+    await context.runtime.uow.run(transaction, repeatable=True)
+
+
+async def _finish(
+    context: WorkerContext,
+    calls: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]],
+) -> None:
+    """Wait for the calls under way and record them; each has a time-out of its own."""
+    if calls:
+        await asyncio.wait(calls)
+        await _record(context, calls)
+
+
+async def _drain_routeless(context: WorkerContext) -> None:
+    """Orders that had no route when they were queued: look whether they have one now."""
+
+    async def transaction(session: Session) -> None:
+        await dispatch.reroute(session)
+
+    await context.runtime.uow.run(transaction)

@@ -1,0 +1,210 @@
+"""Upkeep: sweep lost leases, probe providers, reconcile unknowns, check the ledger, keep gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from app.core import gauges, idempotency, work
+from app.core.db import Session
+from app.core.gauges import Sample
+from app.core.logging import get_logger
+from app.core.metrics import PROVIDER_CALLS
+from app.core.uow import now_of
+from app.core.work import Lease
+from app.ledger import service as ledger
+from app.orders import gauges as order_gauges
+from app.orders import resolving
+from app.orders.service import FOLLOW, RECONCILE
+from app.providers.protocol import ProviderUnreachable
+from app.providers.registry import get_adapter
+from app.supply import protection
+from app.supply import service as supply
+from workers.context import ROUNDS_MAX, WorkerContext
+
+log = get_logger(__name__)
+
+UPKEEP: Final = "upkeep"
+LEASE_SECONDS: Final = 120.0
+BATCH_MAX: Final = 20
+CHECK_OVERLAP: Final = timedelta(minutes=5)
+
+Task = Callable[[WorkerContext, Session], Awaitable[None]]
+
+
+async def sweep(_context: WorkerContext, session: Session) -> None:
+    """Judge the orders of workers that lost their lease, and free all other expired leases."""
+    swept = await resolving.sweep_dispatch(session)
+    for kind in (FOLLOW, RECONCILE, supply.PROBE, UPKEEP):
+        refs = await work.lock_expired(session, kind, limit=resolving.SWEEP_MAX)
+        await work.put_back(session, kind, refs, due_at=now_of(session))
+        swept += len(refs)
+    if swept:
+        log.warning("leases_swept", leases=swept)
+
+
+async def cancel_stale(context: WorkerContext, session: Session) -> None:
+    """Give back the money of orders that waited too long."""
+    days = context.settings.queued_days_max
+    canceled = await resolving.cancel_stale(session, queued_days_max=days)
+    if canceled:
+        log.warning("stale_orders_canceled", orders=canceled, after_days=days)
+
+
+async def measure(_context: WorkerContext, session: Session) -> None:
+    """Compute the gauges over tables, so that a scrape only reads them."""
+    samples = [
+        Sample("smmos_work_due", f'kind="{kind}",lane="{lane}"', count)
+        for kind, lane, count, _ in (ages := await work.queue_ages(session))
+    ]
+    samples += [
+        Sample("smmos_work_age_seconds", f'kind="{kind}",lane="{lane}"', float(age))
+        for kind, lane, _, age in ages
+    ]
+    samples += await order_gauges.samples(session)
+    samples += await supply.gauge_samples(session)
+    names = {"smmos_work_due", "smmos_work_age_seconds"}
+    names |= order_gauges.NAMES | supply.GAUGE_NAMES
+    await gauges.replace(session, names, samples)
+
+
+async def check_ledger(_context: WorkerContext, session: Session) -> None:
+    """The ledger check over what the last minutes touched."""
+    await _check(session, "recent", full=False)
+
+
+async def check_ledger_in_full(_context: WorkerContext, session: Session) -> None:
+    """The ledger check over everything, once a day."""
+    await _check(session, "full", full=True)
+
+
+async def _check(session: Session, scope: str, *, full: bool) -> None:
+    since = None if full else now_of(session) - CHECK_OVERLAP
+    found = await ledger.violations(session, since)
+    name = f"smmos_ledger_violations_{scope}"
+    checked = f"smmos_ledger_checked_{scope}_timestamp_seconds"
+    counts: dict[str, int] = {}
+    for violation in found:
+        counts[violation.code] = counts.get(violation.code, 0) + 1
+        log.error(
+            "ledger_violation", code=violation.code, ref=violation.ref, detail=violation.detail
+        )
+    samples = [Sample(name, f'code="{code}"', count) for code, count in sorted(counts.items())]
+    samples.append(Sample(name, 'code="all"', len(found)))
+    samples.append(Sample(checked, "", now_of(session).timestamp()))
+    await gauges.replace(session, {name, checked}, samples)
+
+
+async def forget_keys(_context: WorkerContext, session: Session) -> None:
+    """Drop idempotency answers and keys whose time is over."""
+    await idempotency.forget_old(session)
+
+
+TASKS: Final[dict[str, tuple[Task, timedelta]]] = {
+    "sweep": (sweep, timedelta(seconds=5)),
+    "measure": (measure, timedelta(seconds=10)),
+    "check_ledger": (check_ledger, timedelta(minutes=1)),
+    "check_ledger_in_full": (check_ledger_in_full, timedelta(days=1)),
+    "cancel_stale": (cancel_stale, timedelta(minutes=10)),
+    "forget_keys": (forget_keys, timedelta(hours=1)),
+}
+"""What is done again and again, and how long after the last time. One worker does each."""
+
+
+async def promise_tasks(session: Session) -> None:
+    """See that every task has its row; those that have one keep their time."""
+    await work.put_if_absent(session, UPKEEP, list(TASKS))
+
+
+async def drain_upkeep(context: WorkerContext, lane: str) -> None:
+    """Do the tasks that are due, each in a transaction of its own."""
+
+    async def one(ref: str) -> None:
+        task, every = TASKS[ref]
+
+        async def transaction(session: Session) -> None:
+            await task(context, session)
+            await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + every)
+
+        await context.runtime.uow.run(transaction)
+
+    await _drain(context, UPKEEP, lane, one)
+
+
+async def drain_reconcile(context: WorkerContext, lane: str) -> None:
+    """Look once more at the unknown orders that are due."""
+
+    async def one(ref: str) -> None:
+        async def transaction(session: Session) -> None:
+            await resolving.reconcile(
+                session, int(ref), unknown_hours_max=context.settings.unknown_hours_max
+            )
+
+        await context.runtime.uow.run(transaction)
+
+    await _drain(context, RECONCILE, lane, one)
+
+
+async def drain_probe(context: WorkerContext, lane: str) -> None:
+    """Ask the providers that are due for their balance: the one call that may try a closed door."""
+
+    async def one(ref: str) -> None:
+        await _probe(context, UUID(ref))
+
+    await _drain(context, supply.PROBE, lane, one)
+
+
+async def _drain(
+    context: WorkerContext, kind: str, lane: str, one: Callable[[str], Awaitable[None]]
+) -> None:
+    for _ in range(ROUNDS_MAX):
+        if context.stopping.is_set():
+            return
+
+        async def lease(session: Session) -> Lease:
+            return await work.lease(
+                session,
+                kind,
+                lane,
+                limit=BATCH_MAX,
+                in_flight_max=BATCH_MAX,
+                seconds=LEASE_SECONDS,
+            )
+
+        leased = await context.runtime.uow.run(lease)
+        if not leased.refs:
+            return
+        for ref in leased.refs:
+            await one(ref)
+
+
+async def _probe(context: WorkerContext, provider_id: UUID) -> None:
+    """Learn a provider's balance; an answer closes its breaker, silence opens it again."""
+    runtime, scale = context.runtime, context.settings.time_scale
+    async with runtime.uow.begin() as session:
+        provider = await supply.get(session, provider_id)
+        account = supply.account_of(provider, runtime.keys, time_scale=scale)
+    adapter = get_adapter(account.adapter, context.wire)
+    try:
+        balance = await adapter.balance(account)
+    except ProviderUnreachable as trouble:
+        balance = None
+        PROVIDER_CALLS.labels(provider.name, "balance", trouble.kind).inc()
+        log.info("probe_failed", provider=provider.name, why=str(trouble))
+    else:
+        PROVIDER_CALLS.labels(provider.name, "balance", "answered").inc()
+
+    async def transaction(session: Session) -> None:
+        wait = supply.PROBE_EVERY / supply.scale_of(provider, scale)
+        await work.put_back(
+            session, supply.PROBE, [str(provider_id)], due_at=now_of(session) + wait
+        )
+        if balance is None:
+            await protection.record_probe_failure(session, provider_id, time_scale=scale)
+            return
+        await protection.record_answers(session, provider_id)
+        await supply.record_balance(session, provider_id, balance)
+
+    await runtime.uow.run(transaction)
