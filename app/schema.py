@@ -1,9 +1,30 @@
-"""All tables in one place: importing this module registers every slice's models."""
+"""All tables in one place: whoever needs the whole schema imports it from here."""
 
 from __future__ import annotations
 
+from typing import Final
+
+from app.catalog import models as catalog
+from app.core import audit, gauges, idempotency, work
 from app.core.db import Base
+from app.ledger import models as ledger
+from app.operators import models as operators
+from app.orders import models as orders
+from app.resellers import models as resellers
+from app.supply import models as supply
 
-metadata = Base.metadata
+TABLES_OF: Final = (
+    audit,
+    catalog,
+    gauges,
+    idempotency,
+    ledger,
+    operators,
+    orders,
+    resellers,
+    supply,
+    work,
+)
+"""The modules whose import puts their tables into the metadata."""
 
-__all__ = ["metadata"]
+metadata: Final = Base.metadata

@@ -112,7 +112,7 @@ def _ring_function(context: WorkerContext, kind: str) -> WorkerCoroutine:
     that the next ring is not taken for a repetition, and no time-out of arq's can cut a call off.
     """
 
-    async def answer_ring(_ctx: dict[Any, Any], *args: Any, **_options: Any) -> None:
+    async def answer_ring(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ARG001 - arq's shape
         [lane] = args
         context.start_drain(kind, lane, DRAINS[kind])
 

@@ -42,6 +42,7 @@ class WorkRow(Base):
     __tablename__ = "work"
     __table_args__ = (
         UniqueConstraint("kind", "ref"),
+        Index("ix_work_ref", "ref"),
         Index(
             "ix_work_due", "kind", "lane", "due_at", postgresql_where=text("lease_token IS NULL")
         ),

@@ -1,0 +1,115 @@
+"""A reseller's shop system: places orders over HTTP, repeats what was cut off under the same key."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any, Final
+
+import orjson
+
+from app.cli.demo.shopping import Errand
+from app.cli.demo.world import Account
+from app.cli.refusals import CommandFailed
+from app.core.http import AsyncClient, Bounds, HTTPError, Response, bounded_client
+from app.core.money import Money
+
+CONCURRENT: Final = 8
+_TRIES_MAX: Final = 60
+_PAUSE_SECONDS: Final = 0.25
+_TRY_AGAIN: Final = frozenset({409, 429, 500, 502, 503})
+_CREATED: Final = 201
+_BOUNDS: Final = Bounds(
+    connect_seconds=5.0, read_seconds=30.0, connections_max=2 * CONCURRENT, keep_alive=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that was accepted, as its reseller was told."""
+
+    id: int
+    reseller: int
+    link: str
+    charge: Money
+
+
+@dataclass(slots=True)
+class Receipts:
+    """What came of the errands so far."""
+
+    placed: list[Placed] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    single_seconds: list[float] = field(default_factory=list)
+    repeated: int = 0
+
+
+async def place_all(
+    base_url: str, accounts: Sequence[Account], errands: Sequence[Errand], receipts: Receipts
+) -> None:
+    """Run all errands, a few at a time, each exactly once however often it has to be repeated."""
+    waiting = iter(errands)
+    async with bounded_client(_BOUNDS) as client:
+        shop = _Shop(client, base_url, accounts, receipts)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONCURRENT):
+                group.create_task(shop.run(waiting))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shop:
+    client: AsyncClient
+    base_url: str
+    accounts: Sequence[Account]
+    receipts: Receipts
+
+    async def run(self, waiting: Iterator[Errand]) -> None:
+        for errand in waiting:
+            if errand.is_batch:
+                answer = await self._post("/v1/orders/batch", errand, {"orders": errand.orders})
+                for item in answer["data"]:
+                    self._note(errand, item["order"], item["problem"])
+            else:
+                self._note(errand, await self._post("/v1/orders", errand, errand.orders[0]), None)
+
+    def _note(
+        self, errand: Errand, order: dict[str, Any] | None, problem: dict[str, Any] | None
+    ) -> None:
+        if order is None:
+            self.receipts.refused.append(str((problem or {}).get("code")))
+            return
+        charge = Money.parse(order["charge"]["amount"])
+        placed = Placed(order["id"], errand.reseller, order["link"], charge)
+        self.receipts.placed.append(placed)
+
+    async def _post(self, path: str, errand: Errand, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {
+            "Authorization": f"Bearer {self.accounts[errand.reseller].key}",
+            "Idempotency-Key": str(uuid.uuid4()),
+            "Content-Type": "application/json",
+        }
+        content = orjson.dumps(body)
+        for _ in range(_TRIES_MAX):
+            began = time.perf_counter()
+            answer = await self._try(path, headers, content)
+            if answer is not None and answer.is_success:
+                if answer.status_code == _CREATED:
+                    self.receipts.single_seconds.append(time.perf_counter() - began)
+                said: dict[str, Any] = orjson.loads(answer.content)
+                return said
+            if answer is not None and answer.status_code not in _TRY_AGAIN:
+                raise CommandFailed(f"POST {path} was answered {answer.status_code}: {answer.text}")
+            self.receipts.repeated += 1
+            await asyncio.sleep(_PAUSE_SECONDS)
+        raise CommandFailed(f"POST {path} got no answer in {_TRIES_MAX} tries.")
+
+    async def _try(self, path: str, headers: dict[str, str], content: bytes) -> Response | None:
+        """None when the connection broke: whether the order was taken, the same key will tell."""
+        try:
+            return await self.client.post(self.base_url + path, headers=headers, content=content)
+        except HTTPError:
+            return None
