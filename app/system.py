@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from importlib.resources import files
 from typing import Any, Final
@@ -10,19 +9,14 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from slowapi import Limiter
 from slowapi.util import get_remote_address
-from sqlalchemy.exc import DBAPIError, InterfaceError
 
-from app.core import gauges
+from app.core import gauges, health
 from app.core.errors import Unavailable
-from app.core.migrating import current_revision, head_revision
 from app.core.runtime import Runtime
 from app.web.errors import RouteUnknown
 
-READY_SECONDS: Final = 1.0
 DOCS_PER_MINUTE: Final = "60/minute"
 _ASSETS: Final = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -48,53 +42,18 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """The database answers and is at the newest schema; Redis away is said, and is no failure."""
-    checks = await _checks(request.app.state.runtime)
-    ready = checks["database"] == "ok" and checks["migrations"] == "ok"
-    if not ready:
-        raise Unavailable(
-            "; ".join(f"{name}: {state}" for name, state in checks.items() if state != "ok")
-        )
+    checks = await health.check_all(request.app.state.runtime)
+    if checks["database"] != health.OK or checks["migrations"] != health.OK:
+        raise Unavailable("; ".join(f"{name}: {told}" for name, told in checks.items()))
     return JSONResponse({"status": "ready", "checks": checks})
 
 
 @router.get("/healthz")
 async def healthz(request: Request) -> Response:
     """The same for people: always 200, with what is wrong in the body."""
-    checks = await _checks(request.app.state.runtime)
-    well = all(state == "ok" for state in checks.values())
+    checks = await health.check_all(request.app.state.runtime)
+    well = all(told == health.OK for told in checks.values())
     return JSONResponse({"status": "ok" if well else "degraded", "checks": checks})
-
-
-async def _checks(runtime: Runtime) -> dict[str, str]:
-    database, redis = await asyncio.gather(_check_database(runtime), _check_redis(runtime))
-    return {**database, "redis": redis}
-
-
-async def _check_database(runtime: Runtime) -> dict[str, str]:
-    try:
-        async with asyncio.timeout(READY_SECONDS), runtime.engine.connect() as connection:
-            revision = await current_revision(connection)
-    except (DBAPIError, InterfaceError, OSError, TimeoutError) as error:
-        return {"database": f"not reachable ({type(error).__name__})", "migrations": "unknown"}
-    head = head_revision()
-    at_head = revision == head
-    return {"database": "ok", "migrations": "ok" if at_head else f"at {revision}, not {head}"}
-
-
-async def _check_redis(runtime: Runtime) -> str:
-    redis: Redis = Redis.from_url(
-        runtime.settings.redis_url.get_secret_value(),
-        socket_timeout=READY_SECONDS,
-        socket_connect_timeout=READY_SECONDS,
-    )
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            await redis.ping()
-    except (RedisError, OSError, TimeoutError) as error:
-        return f"not reachable ({type(error).__name__})"
-    finally:
-        await redis.aclose()
-    return "ok"
 
 
 @router.get("/metrics")

@@ -1,4 +1,4 @@
-"""How migrations run: online on a connection handed in, each in its own transaction, one at a time."""
+"""How migrations run: on a connection handed in, each in a transaction of its own."""
 
 from __future__ import annotations
 

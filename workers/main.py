@@ -81,8 +81,8 @@ async def _drain(context: WorkerContext, tasks: list[asyncio.Task[None]]) -> Non
     """Begin nothing new, wait for the drains under way to record their answers, then leave."""
     try:
         async with asyncio.timeout(context.settings.drain_seconds):
-            while context.lanes.busy:
-                await asyncio.sleep(0.02)
+            while context.lanes.tasks:
+                await asyncio.wait(context.lanes.tasks)
     except TimeoutError:
         log.warning("worker_left_calls_behind", lanes=len(context.lanes.busy))
     for task in tasks:

@@ -55,14 +55,11 @@ async def cancel_stale(context: WorkerContext, session: Session) -> None:
 
 async def measure(_context: WorkerContext, session: Session) -> None:
     """Compute the gauges over tables, so that a scrape only reads them."""
-    samples = [
-        Sample("smmos_work_due", f'kind="{kind}",lane="{lane}"', count)
-        for kind, lane, count, _ in (ages := await work.queue_ages(session))
-    ]
-    samples += [
-        Sample("smmos_work_age_seconds", f'kind="{kind}",lane="{lane}"', float(age))
-        for kind, lane, _, age in ages
-    ]
+    samples: list[Sample] = []
+    for kind, lane, count, age in await work.queue_ages(session):
+        labels = f'kind="{kind}",lane="{lane}"'
+        samples.append(Sample("smmos_work_due", labels, count))
+        samples.append(Sample("smmos_work_age_seconds", labels, float(age)))
     samples += await order_gauges.samples(session)
     samples += await supply.gauge_samples(session)
     names = {"smmos_work_due", "smmos_work_age_seconds"}

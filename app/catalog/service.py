@@ -1,4 +1,4 @@
-"""What is sold and how it may be delivered: services, attestations, routes, and offers to price by."""
+"""What is sold and how it may be delivered: services, attestations, routes, offers."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Doorbell(Protocol):
 
 
 class SilentDoorbell:
-    """For processes without Redis at hand (commands, tests): the workers' own poll finds the work."""
+    """For processes without Redis at hand: the workers' own poll finds the work."""
 
     def ring(self, rings: set[Ring]) -> None:
         DOORBELL_RINGS.labels("silent").inc(len(rings))

@@ -1,4 +1,4 @@
-"""Idempotency keys: a committed answer is kept with its effect and replayed, a refusal frees the key."""
+"""Idempotency keys: a committed answer is kept and replayed, a refusal frees the key."""
 
 from __future__ import annotations
 

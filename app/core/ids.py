@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
+
+_HEX_CHARS: Final = 32
 
 
 def new_id() -> UUID:
@@ -20,7 +23,7 @@ def public_id(prefix: str, value: UUID) -> str:
 def parse_public_id(prefix: str, text: str) -> UUID | None:
     """The UUID of a prefixed id, or None when the text is not one of that kind."""
     head, _, tail = text.partition("_")
-    if head != prefix or len(tail) != 32 or not tail.isascii():
+    if head != prefix or len(tail) != _HEX_CHARS or not tail.isascii():
         return None
     try:
         value = UUID(hex=tail)

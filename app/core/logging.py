@@ -50,8 +50,8 @@ def configure_logging(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # These two say at info what our own lines say better; httpx would also log provider URLs.
-    for noisy in ("httpx", "httpcore", "uvicorn.access"):
+    # These say at info what our own lines say better; httpx would also log provider URLs.
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "arq", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 MICROS_PER_UNIT: Final = 1_000_000
 AMOUNT_MICROS_MAX: Final = 2**53 - 1
-"""The largest amount any column, posting or answer may carry (about nine thousand million units)."""
+"""The largest amount that any column, posting or answer may carry."""
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?")
 

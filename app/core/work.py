@@ -37,7 +37,7 @@ LEASED_LANES_MAX: Final = 1000
 
 
 class WorkRow(Base):
-    """Something that must be done: written in the transaction that makes it, deleted by the last."""
+    """Something to do, written in the transaction that makes it, deleted by its last."""
 
     __tablename__ = "work"
     __table_args__ = (
@@ -239,7 +239,7 @@ async def lock_expired(session: Session, kind: str, *, limit: int) -> list[str]:
 
 
 async def queue_ages(session: Session) -> Sequence[Row[str, str, int, int]]:
-    """Per kind and lane: how many rows are due and unleased, and the oldest one's age in seconds."""
+    """Per kind and lane: how many rows are due and free, and the oldest one's age in seconds."""
     age = func.extract("epoch", now_of(session) - func.min(WorkRow.due_at))
     rows = await session.execute(
         select(WorkRow.kind, WorkRow.lane, func.count(), age)

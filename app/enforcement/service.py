@@ -15,7 +15,7 @@ SPENDING = frozenset({Standing.ACTIVE, Standing.LIMITED})
 async def change_standing(
     session: Session, reseller_id: UUID, standing: Standing, *, reason: str
 ) -> Reseller:
-    """Set an account's standing. Spending follows exactly, from this commit on, in every process."""
+    """Set an account's standing; spending follows from this commit on, in every process."""
     reseller = await resellers.get(session, reseller_id)
     await resellers.set_standing(session, reseller_id, standing, reason=reason)
     for book in await resellers.books_of(session, reseller_id):

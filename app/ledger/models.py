@@ -64,12 +64,13 @@ class Installation(Base):
 
 
 class Account(Base):
-    """A wallet of one book, with its balance and what its orders hold, or a house account, without."""
+    """A wallet, with its balance and what its orders hold, or a house account, without."""
 
     __tablename__ = "accounts"
     __table_args__ = (
         CheckConstraint(
-            "(kind = 'wallet') = (book_id IS NOT NULL AND balance IS NOT NULL AND held IS NOT NULL)",
+            "(kind = 'wallet') = "
+            "(book_id IS NOT NULL AND balance IS NOT NULL AND held IS NOT NULL)",
             name="wallet",
         ),
         CheckConstraint("balance >= 0 AND held >= 0", name="balance"),

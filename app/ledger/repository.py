@@ -44,7 +44,7 @@ _HOLD: Final = text(
 async def hold_from_wallet(
     session: Session, book_id: UUID, holds: Sequence[tuple[int, int]], *, now: datetime
 ) -> bool:
-    """Take the sum of (order id, micros) from a wallet that covers it: all, or nothing and False."""
+    """Take the sum of (order id, micros) from a wallet that covers it; else nothing, and False."""
     spent = 0
     afters = []
     for _, amount in holds:

@@ -216,7 +216,7 @@ async def transactions(
 
 
 async def violations(session: Session, since: datetime | None = None) -> list[Violation]:
-    """The ledger check: everything that must never be, at most 1,000 rows; empty when all is well."""
+    """The ledger check: what must never be, at most 1,000 rows; empty when all is well."""
     rows = await repository.violations(session, since, limit=VIOLATIONS_MAX)
     return [Violation(*row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Following orders at their provider, as workers do it: lease a batch, ask once, record each answer."""
+"""Following orders at their provider: lease a batch, ask once, record each answer."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Poll:
 async def lease_poll(
     session: Session, keys: KeyRing, provider_id: UUID, *, time_scale: float
 ) -> Poll | Closed | None:
-    """Up to 100 orders whose next poll is due; None when none is; Closed when it may not be asked."""
+    """Up to 100 orders whose poll is due; None when none is; Closed when it may not be asked."""
     grant = await protection.admit_reads(session, provider_id)
     if not isinstance(grant, Grant):
         return grant
@@ -142,7 +142,7 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
 
 
 def next_poll(order: Order, now: datetime, time_scale: float) -> datetime:
-    """Young orders are asked about often, old ones seldom: 30 s to 15 min, scaled for simulators."""
+    """Young orders are asked about often, old ones seldom: 30 s to 15 min, by simulators' scale."""
     age = (now - order.created_at) * time_scale
     interval = min(max(age / POLL_AGE_SHARE, POLL_MIN), POLL_MAX)
     return now + interval / time_scale

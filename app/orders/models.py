@@ -33,7 +33,7 @@ def _one_of(column: str, states: type[OrderState] | type[AttemptState]) -> str:
 
 
 class Order(Base):
-    """One purchase. Its arithmetic is stored with it: charge = earned + refunded + forfeited + held.
+    """One purchase, with its arithmetic: charge = earned + refunded + forfeited + held.
 
     `quantity` is what is charged for, `units` what delivery counts: the same number, or a package's
     units, or nothing where a package does not state them. `doubts` counts the polls in a row whose

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core import audit
+from app.core.audit import Actor
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import NotFound
@@ -19,6 +20,7 @@ from app.orders.errors import (
     ProviderOrderTaken,
     TooEarlyToProve,
 )
+from app.orders.models import Order
 from app.orders.operator_schemas import (
     AttemptRead,
     CancelByOperator,
@@ -29,8 +31,14 @@ from app.orders.operator_schemas import (
     OperatorOrderPage,
     OperatorOrderRead,
     Resolution,
+    ResolutionBody,
+    ResolveAbsent,
+    ResolveAccepted,
+    ResolveEnded,
+    ResolveWriteOff,
 )
 from app.orders.repository import OrderFilter
+from app.orders.resolving import Settlement
 from app.orders.router import OrderId
 from app.orders.states import OrderState
 from app.web.deps import RuntimeDep
@@ -174,7 +182,7 @@ async def operator_resolve_order(
     """Say what became of an order that hangs: accepted, absent, written off, or how it ended."""
 
     async def effect(session: Session) -> Made:
-        order = await resolving.resolve(session, order_id, body, actor=operator.actor)
+        order = await _resolve(session, order_id, body, operator.actor)
         await audit.record(
             session,
             operator.actor,
@@ -192,3 +200,21 @@ async def operator_resolve_order(
         status=200,
         effect=effect,
     )
+
+
+async def _resolve(session: Session, order_id: int, body: ResolutionBody, actor: Actor) -> Order:
+    """The verb that each outcome stands for."""
+    match body:
+        case ResolveAccepted(provider_order_id=given, reason=reason):
+            return await resolving.find(
+                session, order_id, provider_order_id=given, actor=actor, reason=reason
+            )
+        case ResolveAbsent(reason=reason):
+            return await resolving.prove_absent(session, order_id, actor=actor, reason=reason)
+        case ResolveWriteOff(reason=reason):
+            return await resolving.write_off(session, order_id, actor=actor, reason=reason)
+        case ResolveEnded(outcome=outcome, remains=remains, reason=reason):
+            settlement = Settlement(OrderState(outcome), remains)
+            return await resolving.settle_by_hand(
+                session, order_id, settlement, actor=actor, reason=reason
+            )

@@ -59,13 +59,9 @@ class ResolveEnded(InputModel):
     reason: Reason
 
 
-Resolution = TypeAliasType(
-    "Resolution",
-    Annotated[
-        ResolveAccepted | ResolveAbsent | ResolveWriteOff | ResolveEnded,
-        Field(discriminator="outcome"),
-    ],
-)
+ResolutionBody = ResolveAccepted | ResolveAbsent | ResolveWriteOff | ResolveEnded
+# Named, so that generated clients have a word for the union.
+Resolution = TypeAliasType("Resolution", Annotated[ResolutionBody, Field(discriminator="outcome")])
 
 
 class AttemptRead(AnswerModel):

@@ -95,7 +95,7 @@ async def note(
     values: dict[str, Any] | None = None,
     public: bool = False,
 ) -> bool:
-    """Write an event, and perhaps figures, without a change of state; False if it moved meanwhile."""
+    """Write an event, and perhaps figures, without a move; False if it moved meanwhile."""
     return await _change(
         session,
         order_id,

@@ -1,4 +1,4 @@
-"""Orders that hang: what the sweeper does with lost leases, time with unknowns, operators with both."""
+"""Orders that hang: what the sweeper, time and operators do about them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ from app.core.uow import now_of
 from app.orders import attempt_repository, repository
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.models import Attempt, Order
-from app.orders.operator_schemas import (
-    ResolveAbsent,
-    ResolveAccepted,
-    ResolveEnded,
-    ResolveWriteOff,
-)
 from app.orders.outcomes import move_to_unknown
 from app.orders.service import (
     DISPATCH,
@@ -107,7 +101,7 @@ async def reconcile(session: Session, order_id: int, *, unknown_hours_max: int) 
 
 
 async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
-    """Cancel, with all money back, orders that waited too long and were never handed on; how many."""
+    """Cancel, with all money back, orders that were never handed on in time; how many."""
     moment = now_of(session) - timedelta(days=queued_days_max)
     ids = await repository.queued_since_before(session, moment, limit=SWEEP_MAX)
     for order_id in ids:
@@ -242,29 +236,6 @@ async def settle_by_hand(
             end = End(Move.SETTLE, settlement.target, charge, order.units)
     await end_order(session, order, end, actor, reason="settled_by_hand", data={"why": reason})
     return await get(session, order_id)
-
-
-async def resolve(
-    session: Session,
-    order_id: int,
-    resolution: ResolveAccepted | ResolveAbsent | ResolveWriteOff | ResolveEnded,
-    *,
-    actor: Actor,
-) -> Order:
-    """Do what an operator found out about an order that hangs. Raises what the verbs raise."""
-    reason = resolution.reason
-    match resolution:
-        case ResolveAccepted(provider_order_id=given):
-            return await find(
-                session, order_id, provider_order_id=given, actor=actor, reason=reason
-            )
-        case ResolveAbsent():
-            return await prove_absent(session, order_id, actor=actor, reason=reason)
-        case ResolveWriteOff():
-            return await write_off(session, order_id, actor=actor, reason=reason)
-        case ResolveEnded(outcome=outcome, remains=remains):
-            settlement = Settlement(OrderState(outcome), remains)
-            return await settle_by_hand(session, order_id, settlement, actor=actor, reason=reason)
 
 
 async def _lock_unresolved(session: Session, order_id: int) -> Order:

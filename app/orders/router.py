@@ -76,7 +76,9 @@ async def create_order(
 
     async def effect(session: Session) -> Made:
         _refuse_test_book(caller)
-        order = await service.place(session, runtime.keys, caller.book_id, body, actor=caller.actor)
+        order = await service.place(
+            session, runtime.keys, caller.book_id, body.asked(), actor=caller.actor
+        )
         read = OrderRead.of(order, body.link, runtime.settings.currency)
         return Made(read, location=f"/v1/orders/{order.id}")
 
@@ -107,8 +109,9 @@ async def create_order_batch(
 
     async def effect(session: Session) -> Made:
         _refuse_test_book(caller)
+        asked = [item.asked() for item in body.orders]
         results = await service.place_batch(
-            session, runtime.keys, caller.book_id, body.orders, actor=caller.actor
+            session, runtime.keys, caller.book_id, asked, actor=caller.actor
         )
         items = [
             _batch_item(index, result, item.link, runtime.settings.currency)

@@ -16,9 +16,9 @@ from pydantic import (
 )
 
 from app.core.money import Money
-from app.orders.inputs import OrderForm
 from app.orders.links import LINK_LENGTH_MAX, check_link
 from app.orders.models import Order, OrderEvent
+from app.orders.service import NewOrder
 from app.orders.states import V1_STATUS, OrderState
 from app.web.fields import SAFE_INTEGER_MAX, Line, PublicNumber, Reference, check_text
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit
@@ -76,8 +76,14 @@ class OrderCreate(InputModel):
         examples=["shop-1042"],
     )
 
-    def form(self) -> OrderForm:
-        return OrderForm(self.link, tuple(self.comments or ()))
+    def asked(self) -> NewOrder:
+        return NewOrder(
+            service_id=self.service_id,
+            link=self.link,
+            quantity=self.quantity,
+            comments=None if self.comments is None else tuple(self.comments),
+            reference=self.reference,
+        )
 
 
 class OrderBatchCreate(InputModel):

@@ -23,10 +23,9 @@ from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds
 from app.orders import attempt_repository, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
-from app.orders.inputs import link_hash, open_form, seal_form
+from app.orders.inputs import OrderForm, link_hash, open_form, seal_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
 from app.orders.repository import OrderFilter
-from app.orders.schemas import OrderCreate
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
 from app.providers.protocol import ServiceType
@@ -38,11 +37,22 @@ TRAIL_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
+class NewOrder:
+    """What a reseller asks for, as it was sent; `price` judges it by its service."""
+
+    service_id: int
+    link: str
+    quantity: int | None = None
+    comments: tuple[str, ...] | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Priced:
     """An order that may be placed: what is billed, what delivery counts, and what it costs whom."""
 
     offer: Offer
-    item: OrderCreate
+    item: NewOrder
     route: RouteOffer
     quantity: int
     units: int | None
@@ -50,7 +60,7 @@ class Priced:
     cost: Money
 
 
-def price(offer: Offer | None, item: OrderCreate) -> Priced:
+def price(offer: Offer | None, item: NewOrder) -> Priced:
     """Judge an order by its service's form, bounds and price.
 
     Raises ServiceUnknown, InvalidInput naming the field, or ServiceUnavailable when no route can
@@ -72,7 +82,7 @@ def price(offer: Offer | None, item: OrderCreate) -> Priced:
     return Priced(offer, item, route, quantity, units, charge, cost)
 
 
-def _billable_quantity(offer: Offer, item: OrderCreate) -> int:
+def _billable_quantity(offer: Offer, item: NewOrder) -> int:
     """What is charged for; a field that the service's type does not take is refused by name."""
     problems = []
     quantity: int | None
@@ -104,7 +114,7 @@ def first_route(routes: Sequence[RouteOffer]) -> RouteOffer | None:
 
 
 async def place(
-    session: Session, keys: KeyRing, book_id: UUID, item: OrderCreate, *, actor: Actor
+    session: Session, keys: KeyRing, book_id: UUID, item: NewOrder, *, actor: Actor
 ) -> Order:
     """Charge the book, write the order and promise its dispatch: all, or none.
 
@@ -117,7 +127,7 @@ async def place(
 
 
 async def place_batch(
-    session: Session, keys: KeyRing, book_id: UUID, items: Sequence[OrderCreate], *, actor: Actor
+    session: Session, keys: KeyRing, book_id: UUID, items: Sequence[NewOrder], *, actor: Actor
 ) -> list[Order | AppError]:
     """Place what can be placed, in the order given; per item the order, or its refusal.
 
@@ -141,7 +151,7 @@ async def place_batch(
     return [next(placed) if isinstance(one, Priced) else one for one in results]
 
 
-def _price_or_refusal(offer: Offer | None, item: OrderCreate) -> Priced | AppError:
+def _price_or_refusal(offer: Offer | None, item: NewOrder) -> Priced | AppError:
     try:
         return price(offer, item)
     except AppError as refusal:
@@ -193,7 +203,9 @@ def _row(
         "cost_micros": priced.cost.micros,
         "link_hash": link_hash(keys, priced.item.link),
         "reference": priced.item.reference,
-        "sealed": seal_form(keys, order_id, priced.item.form()),
+        "sealed": seal_form(
+            keys, order_id, OrderForm(priced.item.link, priced.item.comments or ())
+        ),
         "actor": str(actor),
         "data": {},
         "now": now,

@@ -106,7 +106,7 @@ class ApiKeyCreate(InputModel):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
-    allowed_cidrs: Annotated[list[Cidr], Field(max_length=CIDRS_MAX)] = []
+    allowed_cidrs: list[Cidr] = Field(default_factory=list, max_length=CIDRS_MAX)
     expires_at: AwareDatetime | None = None
 
 

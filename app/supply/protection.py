@@ -53,7 +53,7 @@ async def admit_submits(session: Session, provider_id: UUID) -> Grant | Closed:
 
 
 async def admit_reads(session: Session, provider_id: UUID) -> Grant | Closed:
-    """Lock a provider for polling: a pause does not stop it, an open breaker does until it is due."""
+    """Lock a provider for polling: no pause stops it, an open breaker does until it is due."""
     provider = await repository.lock(session, provider_id)
     if provider is None:
         return Closed.GONE

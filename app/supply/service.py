@@ -1,4 +1,4 @@
-"""Our accounts with providers: opening them, pausing them, what they hold, what their money is worth."""
+"""Our accounts with providers: opening, pausing, their balances, what their money is worth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SIMULATOR_CALLS_PER_MINUTE: Final = 100_000
 
 
 class PauseReason(StrEnum):
-    """Why no order is handed to a provider; the first three lift themselves when a probe says so."""
+    """Why no order is handed to a provider; the first three are lifted by a probe."""
 
     MAINTENANCE = "maintenance"
     NO_FUNDS = "no_funds"
@@ -170,7 +170,7 @@ async def change_credentials(
 async def pause(
     session: Session, provider_id: UUID, reason: PauseReason, *, until: datetime | None = None
 ) -> None:
-    """Hand no more orders to a provider. An operator's pause is never shortened by another reason."""
+    """Hand no more orders to a provider. An operator's pause outlasts every other reason."""
     provider = await repository.lock(session, provider_id)
     if provider is None or provider.pause_reason == PauseReason.OPERATOR:
         return

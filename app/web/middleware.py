@@ -1,4 +1,4 @@
-"""The one middleware, pure ASGI: request id in and out, safe headers, a count and a time per route."""
+"""The one middleware, pure ASGI: request id, safe headers, a count and a time per route."""
 
 from __future__ import annotations
 

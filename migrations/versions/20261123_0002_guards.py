@@ -1,4 +1,4 @@
-"""What the database itself refuses: changed history, moves outside the table, and the house accounts."""
+"""What the database itself refuses, and the house accounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's desk of the demo: reads orders over HTTP, and asks the simulators what they know."""
+"""The operator's desk of the demo: reads orders over HTTP, asks simulators what they know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reseller's shop system: places orders over HTTP, repeats what was cut off under the same key."""
+"""A reseller's shop system: places orders over HTTP, each once, however often it must repeat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
 from typing import Any, Final
 
 import orjson
@@ -55,9 +54,7 @@ async def place_all(
     waiting = iter(errands)
     async with bounded_client(_BOUNDS) as client:
         shop = _Shop(client, base_url, accounts, receipts)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONCURRENT):
-                group.create_task(shop.run(waiting))
+        await asyncio.gather(*(shop.run(waiting) for _ in range(CONCURRENT)))
 
 
 @dataclass(frozen=True, slots=True)

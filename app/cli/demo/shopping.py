@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Final
 
 BATCH_SIZE: Final = 10
@@ -32,13 +33,15 @@ def shopping_list(count: int, *, resellers: int, seed: int) -> list[Errand]:
     """`count` orders as requests, by turns of the resellers, in the order in which they go out."""
     draw = random.Random(seed)
     bodies = [_body(number, draw) for number in range(count)]
+    turns = cycle(range(resellers))
     errands: list[Errand] = []
     for group, start in enumerate(range(0, count, BATCH_SIZE)):
         some = tuple(bodies[start : start + BATCH_SIZE])
+        turn = next(turns)
         if group % _BATCHED_SHARE == 0 and len(some) > 1:
-            errands.append(Errand(group % resellers, some))
+            errands.append(Errand(turn, some))
         else:
-            errands.extend(Errand(number % resellers, (one,)) for number, one in enumerate(some))
+            errands.extend(Errand(turn, (one,)) for one in some)
     return errands
 
 
@@ -55,7 +58,7 @@ def _body(number: int, draw: random.Random) -> dict[str, Any]:
         case 5:
             body["comments"] = _comments(draw)
         case _:
-            body["quantity"] = draw.randrange(100, 1500, 50)
+            body["quantity"] = draw.randrange(100, 1000, 50)
     return body
 
 

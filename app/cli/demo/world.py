@@ -1,4 +1,4 @@
-"""Who takes part in the demo: two resellers, two providers, and what the second is told to do wrong."""
+"""Who takes part in the demo: two resellers, two providers, and the mischief of one."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from app.cli.stack.environment import (
     write_env_file,
 )
 from app.cli.stack.planting import RESELLER, prepare_database
-from app.cli.stack.processes import Processes, base_url, control_url, provider_url
+from app.cli.stack.processes import Processes, base_url, control_url, free_ports, provider_url
 from app.cli.stack.readiness import are_ready, await_ready
 from app.cli.stack.ready_file import Ready, StackPids
 from app.cli.stack.secrets import StackSecrets
@@ -132,14 +132,15 @@ class DevelopmentStack:
 def development_stack(options: StackOptions) -> Iterator[DevelopmentStack]:
     """Everything up and ready inside the `with`, and nothing left of it after."""
     # First, so that a taken port is told before anything is begun.
-    api_ports = _api_ports(options)
+    first = choose_port(options.port or None, None)
     if options.ready_file is not None:
         options.ready_file.unlink(missing_ok=True)
     with started(choose_servers(options.data_dir)) as servers:
         kept = secrets.recall(servers.data_dir)
+        metrics, *more = free_ports(options.api_processes)
         ports = Ports(
-            api=api_ports,
-            worker_metrics=choose_port(None, None),
+            api=(first, *more),
+            worker_metrics=metrics,
             simulator=choose_port(None, kept.simulator_port) if options.simulator else None,
         )
         variables = stack_variables(servers, kept, time_scale=options.time_scale)
@@ -161,16 +162,6 @@ def development_stack(options: StackOptions) -> Iterator[DevelopmentStack]:
 
 def _announced_once_ready() -> None:
     """A new process is told of when it answers, not when it starts: see `keep_running`."""
-
-
-def _api_ports(options: StackOptions) -> tuple[int, ...]:
-    """The asked port first, then free ones, all different. Raises PortTaken."""
-    ports = [choose_port(options.port or None, None)]
-    while len(ports) < options.api_processes:
-        candidate = choose_port(None, None)
-        if candidate not in ports:
-            ports.append(candidate)
-    return tuple(ports)
 
 
 def _prepared(

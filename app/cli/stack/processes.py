@@ -10,6 +10,7 @@ from typing import Final
 
 from app.cli.refusals import variable
 from app.embedded import Supervisor
+from app.embedded.ports import choose_port
 from app.simulator.server import API_PATH
 
 HOST: Final = "127.0.0.1"
@@ -61,6 +62,16 @@ class Processes:
             cwd=Path.cwd(),
             grace_seconds=grace_seconds,
         )
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports on which nobody listens."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = choose_port(None, None)
+        if port not in ports:
+            ports.append(port)
+    return ports
 
 
 def base_url(port: int) -> str:

@@ -1,0 +1,151 @@
+"""`smmos demo`: hundreds of mixed orders from resellers' shops to settled money, and the proof."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from app.cli.context import opened
+from app.cli.demo.office import (
+    BOUNDS,
+    SeenOrder,
+    accepted_links,
+    call_counts,
+    misbehave,
+    see_orders,
+    see_wallet,
+)
+from app.cli.demo.screen import Screen
+from app.cli.demo.shop import Receipts, place_all
+from app.cli.demo.shopping import shopping_list
+from app.cli.demo.stage import Stage, data_folder, stage
+from app.cli.demo.summary import print_summary, print_verdict
+from app.cli.demo.verdict import Facts, problems
+from app.cli.demo.world import MISCHIEF
+from app.cli.stack.interrupts import interruptible
+from app.core.http import AsyncClient, HTTPError, bounded_client
+from app.core.logging import configure_logging
+from app.ledger import service as ledger
+from app.ledger.service import Violation
+
+SECONDS_MAX: Final = 60.0
+_LOOK_EVERY_SECONDS: Final = 0.25
+_WATCH_EVERY_SECONDS: Final = 0.05
+_ORDERS_MIN: Final = 2 * len(MISCHIEF)
+"""Half of the orders meet the second provider, and all of its mischief is to be seen."""
+
+commands = typer.Typer()
+
+
+@commands.command()
+def demo(
+    orders: Annotated[
+        int, typer.Option(help="How many orders are placed.", min=_ORDERS_MIN, max=5000)
+    ] = 300,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="A new folder to keep everything in; none is kept by default."),
+    ] = None,
+) -> None:
+    """Show the main job: place, deliver, settle and check hundreds of orders."""
+    configure_logging("warning", "console")
+    with (
+        interruptible(),
+        data_folder(data_dir) as servers,
+        stage(servers, orders=orders) as running,
+    ):
+        print(f"two resellers place {orders} orders at {running.base_url}")
+        print(f"try to break it: kill -9 {running.worker_pid} is the worker", flush=True)
+        passed = asyncio.run(_perform(running, orders))
+    raise typer.Exit(0 if passed else 1)
+
+
+async def _perform(running: Stage, orders: int) -> bool:
+    """Place and watch until all is settled or the time is up; print what came of it."""
+    began = time.monotonic()
+    receipts = Receipts()
+    errands = shopping_list(orders, resellers=len(running.world.accounts), seed=1)
+    async with bounded_client(BOUNDS) as client:
+        await misbehave(client, running.providers[-1], MISCHIEF)
+        watching = asyncio.create_task(_look_after(running), name="watch")
+        placing = asyncio.create_task(
+            place_all(running.base_url, running.world.accounts, errands, receipts), name="place"
+        )
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                await _watch_orders(running, client, placing, orders)
+        except TimeoutError:
+            print(f"not all orders were settled within {SECONDS_MAX:.0f} s")
+        finally:
+            placing.cancel()
+            await asyncio.gather(placing, return_exceptions=True)
+        facts = await _facts(running, client, receipts, orders)
+        calls = {one.name: await call_counts(client, one) for one in running.providers}
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    found = problems(facts)
+    print_summary(facts, calls)
+    print_verdict(facts, found, seconds=time.monotonic() - began)
+    return not found
+
+
+async def _look_after(running: Stage) -> None:
+    """Children are started again by whoever looks at them: here, for as long as the demo lasts."""
+    while True:
+        running.look_after()
+        await asyncio.sleep(_WATCH_EVERY_SECONDS)
+
+
+async def _watch_orders(
+    running: Stage, client: AsyncClient, placing: asyncio.Task[None], orders: int
+) -> None:
+    """Show where the orders stand, until they are all placed and settled."""
+    with Screen(orders) as screen:
+        while True:
+            seen = await _see(running, client, orders)
+            if seen is not None:
+                screen.show(seen, restarts=running.restarts)
+            if placing.done():
+                placing.result()
+                if seen is not None and all(o.has_ended or o.waits_for_operator for o in seen):
+                    return
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
+async def _see(running: Stage, client: AsyncClient, orders: int) -> list[SeenOrder] | None:
+    """None while the API is away: somebody may have killed it."""
+    try:
+        return await see_orders(
+            client, running.base_url, running.world.operator_key, at_most=orders
+        )
+    except HTTPError:
+        return None
+
+
+async def _facts(running: Stage, client: AsyncClient, receipts: Receipts, wanted: int) -> Facts:
+    accepted: Counter[str] = Counter()
+    for provider in running.providers:
+        accepted += await accepted_links(client, provider)
+    return Facts(
+        wanted=wanted,
+        receipts=receipts,
+        seen=await see_orders(client, running.base_url, running.world.operator_key, at_most=wanted),
+        accounts=running.world.accounts,
+        wallets=[
+            await see_wallet(client, running.base_url, account)
+            for account in running.world.accounts
+        ],
+        accepted=accepted,
+        violations=await _check_ledger(running),
+        restarts=running.restarts,
+    )
+
+
+async def _check_ledger(running: Stage) -> list[Violation]:
+    async with opened(running.settings) as runtime, runtime.uow.begin() as session:
+        return await ledger.violations(session)
