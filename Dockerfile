@@ -21,8 +21,6 @@ RUN groupadd --gid 10001 smmos \
     && useradd --uid 10001 --gid smmos --no-create-home --home-dir /srv/smmos --shell /usr/sbin/nologin smmos
 COPY --from=build /opt/smmos /opt/smmos
 WORKDIR /srv/smmos
-COPY alembic.ini ./
-COPY migrations migrations
 ENV PATH=/opt/smmos/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -68,7 +68,7 @@ class KeyRing:
         body = sealed[_KEY_ID_BYTES + _NONCE_BYTES :]
         try:
             return _cipher(key).decrypt(nonce, body, place.associated_data())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: cut short within the nonce
             raise Undecryptable("the ciphertext does not belong to this place") from error
 
     def is_current(self, sealed: bytes) -> bool:

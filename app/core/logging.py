@@ -72,11 +72,13 @@ def _clean(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         text = _URL_PASSWORD.sub(r"://\1:[redacted]@", value)
         return _SECRET_TEXT.sub(lambda match: f"{match[2] or ''}{_REDACTED}", text)
-    if depth and isinstance(value, dict):
+    if not depth and isinstance(value, dict | list | tuple):
+        return _REDACTED  # deeper than we look: not shown
+    if isinstance(value, dict):
         return {
             name: _REDACTED if _SECRET_NAMES.search(str(name)) else _clean(inner, depth - 1)
             for name, inner in value.items()
         }
-    if depth and isinstance(value, list | tuple):
+    if isinstance(value, list | tuple):
         return [_clean(inner, depth - 1) for inner in value]
     return value

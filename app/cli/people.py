@@ -1,0 +1,146 @@
+"""`smmos operators`, `resellers` and `keys`: who may do what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app.cli.context import actor, transaction
+from app.cli.inputs import checked
+from app.cli.output import print_table
+from app.core import audit
+from app.core.money import Money
+from app.ledger import service as ledger
+from app.operators import service as operators
+from app.operators.permissions import Role
+from app.operators.schemas import OperatorCreate
+from app.resellers import service as resellers
+from app.resellers.models import Mode
+from app.resellers.schemas import OperatorApiKeyCreate, ResellerCreate
+from app.resellers.scopes import Scope
+
+commands = typer.Typer()
+operator_commands = typer.Typer(help="The people who run the platform.", no_args_is_help=True)
+reseller_commands = typer.Typer(help="The customers.", no_args_is_help=True)
+key_commands = typer.Typer(help="Keys to resellers' books.", no_args_is_help=True)
+commands.add_typer(operator_commands, name="operators")
+commands.add_typer(reseller_commands, name="resellers")
+commands.add_typer(key_commands, name="keys")
+
+Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
+ResellerId = Annotated[str, typer.Argument(help="As `resellers list` shows it, rsl_…")]
+
+
+@operator_commands.command("add")
+def add_operator(
+    name: Annotated[str, typer.Option(help="The person's name.")],
+    email: Annotated[str, typer.Option(help="The person's address.")],
+    role: Annotated[list[Role], typer.Option(help="A role; may be given several times.")],
+) -> None:
+    """Add a person to the staff and show the first key, this once."""
+    body = checked(OperatorCreate, name=name, email=email, roles=role)
+    asyncio.run(_add_operator(body))
+
+
+async def _add_operator(body: OperatorCreate) -> None:
+    async with transaction() as (runtime, session):
+        operator = await operators.add(
+            session, name=body.name, email=body.email, roles=body.roles
+        )
+        key, minted = await operators.make_key(session, runtime.keys, operator.id, name="first")
+        public = operators.public_operator_id(operator.id)
+        await audit.record(session, actor(), "operator.create", public, {"roles": operator.roles})
+        await audit.record(session, actor(), "operator.key", public, {"key_id": str(key.id)})
+    print(f"{public}\nkey, shown this once: {minted.text}")
+
+
+@reseller_commands.command("add")
+def add_reseller(
+    name: Annotated[str, typer.Option(help="The customer's name.")],
+    email: Annotated[str, typer.Option(help="The customer's address.")],
+    country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2, such as DE.")],
+) -> None:
+    """Open an account, with a live and a test book."""
+    asyncio.run(_add_reseller(checked(ResellerCreate, name=name, email=email, country=country)))
+
+
+async def _add_reseller(body: ResellerCreate) -> None:
+    async with transaction() as (_, session):
+        reseller = await resellers.register(
+            session, name=body.name, email=body.email, country=body.country, plan=body.plan
+        )
+        public = resellers.public_reseller_id(reseller.id)
+        await audit.record(
+            session, actor(), "reseller.create", f"reseller:{public}", {"plan": body.plan}
+        )
+    print(public)
+
+
+@reseller_commands.command("list")
+def list_resellers(limit: Page = 50) -> None:
+    """Accounts with their standing and live balance, newest first."""
+    asyncio.run(_list_resellers(limit))
+
+
+async def _list_resellers(limit: int) -> None:
+    rows = []
+    async with transaction() as (_, session):
+        for one in await resellers.page(session, after=None, limit=limit):
+            book = await resellers.book_of(session, one.id, Mode.LIVE)
+            balance: Money = (await ledger.balance(session, book.id)).available
+            public = resellers.public_reseller_id(one.id)
+            rows.append([public, one.name, one.email, one.country, one.standing, str(balance)])
+    print_table("", ["id", "name", "email", "country", "standing", "balance"], rows)
+
+
+@key_commands.command("make")
+def make_key(
+    reseller_id: ResellerId,
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; several times.")],
+    mode: Annotated[Mode, typer.Option(help="Which book it opens.")] = Mode.LIVE,
+) -> None:
+    """Make a key to a reseller's book and show it, this once."""
+    body = checked(OperatorApiKeyCreate, name=name, scopes=scope, mode=mode)
+    asyncio.run(_make_key(reseller_id, body))
+
+
+async def _make_key(reseller_id: str, body: OperatorApiKeyCreate) -> None:
+    async with transaction() as (runtime, session):
+        reseller = await resellers.get_public(session, reseller_id)
+        book = await resellers.book_of(session, reseller.id, body.mode)
+        key, minted = await resellers.make_key(
+            session, runtime.keys, book, name=body.name, scopes=body.scopes
+        )
+        public = resellers.public_key_id(key.id)
+        await audit.record(
+            session,
+            actor(),
+            "key.create",
+            f"reseller:{reseller_id}",
+            {"key_id": public, "scopes": sorted(body.scopes), "mode": body.mode},
+        )
+    print(f"{public}\nkey, shown this once: {minted.text}")
+
+
+@key_commands.command("revoke")
+def revoke_key(
+    reseller_id: ResellerId,
+    key_id: Annotated[str, typer.Argument(help="As it was shown when made, key_…")],
+    mode: Annotated[Mode, typer.Option(help="Which book it opens.")] = Mode.LIVE,
+) -> None:
+    """End a key at once; revoking it again changes nothing."""
+    asyncio.run(_revoke_key(reseller_id, key_id, mode))
+
+
+async def _revoke_key(reseller_id: str, key_id: str, mode: Mode) -> None:
+    async with transaction() as (_, session):
+        reseller = await resellers.get_public(session, reseller_id)
+        book = await resellers.book_of(session, reseller.id, mode)
+        await resellers.revoke_key(session, book.id, key_id)
+        await audit.record(
+            session, actor(), "key.revoke", f"reseller:{reseller_id}", {"key_id": key_id}
+        )
+    print(f"{key_id} is revoked")

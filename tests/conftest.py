@@ -1,0 +1,33 @@
+"""Names the fixtures that tests ask for; each is written, with its reasons, in `tests/fixtures`."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.fixtures")
+
+from tests.fixtures.database import database_url, shared_database, template  # noqa: E402
+from tests.fixtures.running import another_runtime, clock, runtime, settings  # noqa: E402
+from tests.fixtures.servers import servers, stack  # noqa: E402
+from tests.fixtures.sockets import sockets_stay_local  # noqa: E402
+from tests.fixtures.supplying import simulator, worker  # noqa: E402
+from tests.fixtures.web import another_client, app, client, client_from  # noqa: E402
+from tests.fixtures.world import world  # noqa: E402
+
+__all__ = [
+    "another_client",
+    "another_runtime",
+    "app",
+    "client",
+    "client_from",
+    "clock",
+    "database_url",
+    "runtime",
+    "servers",
+    "settings",
+    "shared_database",
+    "simulator",
+    "sockets_stay_local",
+    "stack",
+    "template",
+    "worker",
+    "world",
+]
