@@ -75,6 +75,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
             finally:
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
+                await app.state.limiter.close()
 
     app = FastAPI(
         title="SMMOS",

@@ -5,17 +5,18 @@ import pytest
 pytest.register_assert_rewrite("tests.fixtures")
 
 from tests.fixtures.database import database_url, shared_database, template  # noqa: E402
-from tests.fixtures.running import another_runtime, clock, runtime, settings  # noqa: E402
+from tests.fixtures.running import another_runtime, clock, runtime, settings, shared_engine  # noqa: E402
 from tests.fixtures.servers import servers, stack  # noqa: E402
 from tests.fixtures.sockets import sockets_stay_local  # noqa: E402
-from tests.fixtures.supplying import simulator, worker  # noqa: E402
-from tests.fixtures.web import another_client, app, client, client_from  # noqa: E402
+from tests.fixtures.supplying import simulator, simulator_server, worker  # noqa: E402
+from tests.fixtures.web import another_client, app, built_app, client, client_from  # noqa: E402
 from tests.fixtures.world import world  # noqa: E402
 
 __all__ = [
     "another_client",
     "another_runtime",
     "app",
+    "built_app",
     "client",
     "client_from",
     "clock",
@@ -24,7 +25,9 @@ __all__ = [
     "servers",
     "settings",
     "shared_database",
+    "shared_engine",
     "simulator",
+    "simulator_server",
     "sockets_stay_local",
     "stack",
     "template",

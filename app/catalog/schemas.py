@@ -103,7 +103,7 @@ class ServiceCreate(InputModel):
     risk_notice: Annotated[Text, Field(max_length=2000)] = ""
 
     def columns(self) -> dict[str, object]:
-        return _columns(self.model_dump(exclude_unset=False))
+        return _columns(self.model_dump(exclude={"rate"}), self.rate)
 
 
 class ServiceChange(InputModel):
@@ -126,16 +126,15 @@ class ServiceChange(InputModel):
     state: ServiceState | None = None
 
     def columns(self) -> dict[str, object]:
-        return _columns(self.model_dump(exclude_none=True))
+        return _columns(self.model_dump(exclude_none=True, exclude={"rate"}), self.rate)
 
 
-def _columns(fields: dict[str, object]) -> dict[str, object]:
+def _columns(fields: dict[str, object], rate: Money | None) -> dict[str, object]:
     """The names of the wire, as the table has them."""
     for bound in ("min", "max"):
         if f"delivery_hours_{bound}" in fields:
             fields[f"deliver_hours_{bound}"] = fields.pop(f"delivery_hours_{bound}")
-    rate = fields.pop("rate", None)
-    if isinstance(rate, Money):
+    if rate is not None:
         fields["rate_micros"] = rate.micros
     return fields
 
@@ -182,10 +181,9 @@ class RouteChange(InputModel):
     state: Literal["open", "closed"] | None = None
 
     def columns(self) -> dict[str, object]:
-        fields: dict[str, object] = self.model_dump(exclude_none=True)
-        cost = fields.pop("cost", None)
-        if isinstance(cost, Money):
-            fields["cost_micros"] = cost.micros
+        fields: dict[str, object] = self.model_dump(exclude_none=True, exclude={"cost"})
+        if self.cost is not None:
+            fields["cost_micros"] = self.cost.micros
         return fields
 
 

@@ -59,14 +59,27 @@ async def _add_credit(reseller_id: str, body: CreditCreate) -> None:
     print(f"{reseller.name} has {balance} {currency}")
 
 
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("must be an ISO 8601 time") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 @commands.command("ledger-check")
 def ledger_check(
     since: Annotated[
-        datetime | None, typer.Option(help="Only what was touched since; UTC.")
+        datetime | None,
+        typer.Option(
+            help="Only what was touched since, such as 2026-11-23T08:00; UTC unless it says more.",
+            parser=_moment,
+            metavar="TIME",
+        ),
     ] = None,
 ) -> None:
     """Look for all that must never be: prints `clean`, or the rows and exit code 1."""
-    found = asyncio.run(_check(since.replace(tzinfo=UTC) if since else None))
+    found = asyncio.run(_check(since))
     if not found:
         print("clean")
         return

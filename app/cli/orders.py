@@ -3,19 +3,231 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app.cli.context import actor, transaction
 from app.cli.inputs import checked
 from app.cli.output import print_table
+from app.cli.refusals import CommandFailed
 from app.core import audit
+from app.core.audit import Actor
 from app.core.clock import rfc3339
+from app.core.db import Session
 from app.core.money import Money
 from app.orders import resolving, service
 from app.orders.models import Order
-from app.orders.operator_schemas import CancelByOperator, ResolutionInput
+from app.orders.operator_schemas import CancelByOperator, ResolveAccepted
+from app.orders.resolving import Settlement
 from app.orders.service import OrderDetail
 from app.orders.states import OrderState
+
+commands = typer.Typer()
+order_commands = typer.Typer(help="Orders of all resellers.", no_args_is_help=True)
+commands.add_typer(order_commands, name="orders")
+
+OrderId = Annotated[int, typer.Argument(help="The order number.", min=1)]
+Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
+Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
+
+
+class Outcome(StrEnum):
+    """What can have become of an order that hangs between us and a provider."""
+
+    ACCEPTED = "accepted"
+    ABSENT = "absent"
+    WRITTEN_OFF = "written_off"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    CANCELED = "canceled"
+    FAILED = "failed"
+
+
+@order_commands.command("list")
+def list_orders(
+    state: Annotated[
+        list[OrderState] | None, typer.Option(help="Only these; several times.")
+    ] = None,
+    limit: Page = 50,
+) -> None:
+    """Orders, newest first."""
+    asyncio.run(_list_orders(state or list(OrderState), limit))
+
+
+@order_commands.command("unknown")
+def list_unknown(limit: Page = 50) -> None:
+    """The orders that wait for your word: see `orders show`, then `orders resolve`."""
+    asyncio.run(_list_orders(resolving.UNRESOLVED, limit))
+
+
+async def _list_orders(states: Collection[OrderState], limit: int) -> None:
+    async with transaction() as (_, session):
+        found = await service.in_states(session, states, limit=limit)
+    columns = [
+        "id",
+        "state",
+        "service",
+        "quantity",
+        "remains",
+        "charge",
+        "refunded",
+        "placed",
+        "why",
+    ]
+    print_table("", columns, [_row(order) for order in found])
+
+
+def _row(order: Order) -> list[str]:
+    return [
+        str(order.id),
+        order.state,
+        str(order.service_id),
+        str(order.quantity),
+        "" if order.remains is None else str(order.remains),
+        str(Money(order.charge)),
+        str(Money(order.refunded)),
+        rfc3339(order.created_at),
+        order.reason or order.wait_reason or "",
+    ]
+
+
+@order_commands.command("show")
+def show_order(order_id: OrderId) -> None:
+    """One order with its timeline, its attempts and what providers said. No link: it is private."""
+    asyncio.run(_show_order(order_id))
+
+
+async def _show_order(order_id: int) -> None:
+    async with transaction() as (_, session):
+        detail = await service.detail(session, order_id)
+    print_table("Order", ["field", "value"], _facts(detail.order))
+    _print_trail(detail)
+
+
+def _facts(order: Order) -> list[list[str]]:
+    facts = {
+        "id": order.id,
+        "state": order.state,
+        "why": order.reason or order.wait_reason,
+        "service": order.service_id,
+        "quantity": order.quantity,
+        "remains": order.remains,
+        "charge": Money(order.charge),
+        "held": Money(order.held),
+        "earned": Money(order.earned),
+        "refunded": Money(order.refunded),
+        "provider order": order.provider_order_id,
+        "placed": rfc3339(order.created_at),
+        "ended": rfc3339(order.ended_at) if order.ended_at else None,
+    }
+    return [[name, "" if value is None else str(value)] for name, value in facts.items()]
+
+
+def _print_trail(detail: OrderDetail) -> None:
+    print_table(
+        "Timeline",
+        ["at", "what", "who", "data"],
+        [[rfc3339(e.at), e.type, e.actor, str(e.data or "")] for e in detail.events],
+    )
+    print_table(
+        "Attempts",
+        ["number", "provider's service", "state", "outcome", "sent", "provider order"],
+        [
+            [
+                str(a.number),
+                a.provider_service,
+                a.state,
+                a.outcome or "",
+                rfc3339(a.sending_at) if a.sending_at else "",
+                a.provider_order_id or "",
+            ]
+            for a in detail.attempts
+        ],
+    )
+    print_table(
+        "What providers said",
+        ["at", "provider order", "answer"],
+        [[rfc3339(e.at), e.provider_order_id or "", e.answer] for e in detail.evidence],
+    )
+
+
+@order_commands.command("cancel")
+def cancel_order(order_id: OrderId, reason: Reason) -> None:
+    """Take back an order that has not been handed on; its charge returns to the reseller."""
+    asyncio.run(_cancel_order(order_id, checked(CancelByOperator, reason=reason).reason))
+
+
+async def _cancel_order(order_id: int, reason: str) -> None:
+    async with transaction() as (_, session):
+        order = await service.cancel(
+            session, order_id, actor=actor(), reason="canceled_by_operator"
+        )
+        await audit.record(
+            session, actor(), "order.cancel", f"order:{order_id}", {"reason": reason}
+        )
+    print_table("Order", ["field", "value"], _facts(order))
+
+
+@order_commands.command("resolve")
+def resolve_order(
+    order_id: OrderId,
+    outcome: Annotated[Outcome, typer.Argument(help="What you found out.")],
+    reason: Reason,
+    provider_order_id: Annotated[
+        str | None, typer.Option(help="For `accepted`: what the provider calls it.")
+    ] = None,
+    remains: Annotated[
+        int | None, typer.Option(help="For `partial`: what was left undelivered.", min=1)
+    ] = None,
+) -> None:
+    """Say what became of an order that hangs; its money moves by what you say."""
+    asyncio.run(_resolve_order(order_id, outcome, reason, provider_order_id, remains))
+
+
+async def _resolve_order(
+    order_id: int,
+    outcome: Outcome,
+    reason: str,
+    provider_order_id: str | None,
+    remains: int | None,
+) -> None:
+    said = {"outcome": outcome, "provider_order_id": provider_order_id, "remains": remains}
+    reason = checked(CancelByOperator, reason=reason).reason
+    async with transaction() as (_, session):
+        match outcome:
+            case Outcome.ACCEPTED:
+                order = await _find(session, order_id, provider_order_id, actor(), reason)
+            case Outcome.ABSENT:
+                order = await resolving.prove_absent(
+                    session, order_id, actor=actor(), reason=reason
+                )
+            case Outcome.WRITTEN_OFF:
+                order = await resolving.write_off(session, order_id, actor=actor(), reason=reason)
+            case ended:
+                settlement = Settlement(OrderState(ended), remains)
+                order = await resolving.settle_by_hand(
+                    session, order_id, settlement, actor=actor(), reason=reason
+                )
+        data = {name: value for name, value in said.items() if value is not None}
+        await audit.record(
+            session, actor(), "order.resolve", f"order:{order_id}", {**data, "reason": reason}
+        )
+    print_table("Order", ["field", "value"], _facts(order))
+
+
+async def _find(
+    session: Session, order_id: int, provider_order_id: str | None, by: Actor, reason: str
+) -> Order:
+    if provider_order_id is None:
+        raise CommandFailed(
+            "accepted needs --provider-order-id: what the provider calls the order."
+        )
+    body = checked(
+        ResolveAccepted, outcome="accepted", provider_order_id=provider_order_id, reason=reason
+    )
+    return await resolving.find(
+        session, order_id, provider_order_id=body.provider_order_id, actor=by, reason=body.reason
+    )

@@ -46,9 +46,7 @@ def add_operator(
 
 async def _add_operator(body: OperatorCreate) -> None:
     async with transaction() as (runtime, session):
-        operator = await operators.add(
-            session, name=body.name, email=body.email, roles=body.roles
-        )
+        operator = await operators.add(session, name=body.name, email=body.email, roles=body.roles)
         key, minted = await operators.make_key(session, runtime.keys, operator.id, name="first")
         public = operators.public_operator_id(operator.id)
         await audit.record(session, actor(), "operator.create", public, {"roles": operator.roles})

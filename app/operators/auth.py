@@ -76,7 +76,7 @@ class OperatorRoute(GuardedRoute):
         self.needs: Needs = endpoint.__dict__["needs"]
         super().__init__(path, endpoint, **options)
 
-    async def admit(self, request: Request) -> dict[str, str]:
+    async def admit(self, request: Request) -> None:
         limiter: RateLimiter = request.app.state.limiter
         presented = await presented_key(request, limiter)
         record = await _recognise(request.app.state.runtime, presented)
@@ -92,7 +92,6 @@ class OperatorRoute(GuardedRoute):
         if self.needs.moves_money and limiter.redis_is_away:
             raise Unavailable("Operators' money moves are closed while Redis is away")
         request.scope["operator"] = Operator(record.operator_id, record.key_id, permissions)
-        return {}
 
 
 async def _recognise(runtime: Runtime, presented: PresentedKey) -> OperatorKeyRecord | None:
@@ -112,7 +111,7 @@ async def _recognise(runtime: Runtime, presented: PresentedKey) -> OperatorKeyRe
     return record if genuine else None
 
 
-def current_operator(request: Request) -> Operator:
+async def current_operator(request: Request) -> Operator:
     """The operator that the guard let in."""
     operator: Operator = request.scope["operator"]
     return operator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -249,6 +249,14 @@ async def page(
 ) -> Sequence[Order]:
     """Newest first; of one book, or of all for operators."""
     return await repository.page(session, book_id=book_id, wanted=wanted, after=after, limit=limit)
+
+
+async def in_states(
+    session: Session, states: Collection[OrderState], *, limit: int
+) -> Sequence[Order]:
+    """Orders of all resellers in one of these states, newest first."""
+    wanted = OrderFilter(states=frozenset(states))
+    return await repository.page(session, book_id=None, wanted=wanted, after=None, limit=limit)
 
 
 async def links_of(session: Session, keys: KeyRing, orders: Sequence[Order]) -> dict[int, str]:

@@ -113,7 +113,7 @@ class ResellerRoute(GuardedRoute):
         self.needs: Needs = endpoint.__dict__["needs"]
         super().__init__(path, endpoint, **options)
 
-    async def admit(self, request: Request) -> dict[str, str]:
+    async def admit(self, request: Request) -> None:
         state = request.app.state
         runtime: Runtime = state.runtime
         limiter: RateLimiter = state.limiter
@@ -139,7 +139,6 @@ class ResellerRoute(GuardedRoute):
             mode=Mode(record.mode),
             scopes=record.scopes,
         )
-        return {}
 
     async def _recognise(self, request: Request, presented: PresentedKey) -> KeyRecord | None:
         """The record of a key that is genuine, current and used from where it may be."""
@@ -202,7 +201,7 @@ def pace_of(record: KeyRecord, group: str, default_per_minute: int) -> int:
     return per_minute
 
 
-def current_caller(request: Request) -> Caller:
+async def current_caller(request: Request) -> Caller:
     """The caller that the guard let in."""
     caller: Caller = request.scope["caller"]
     return caller

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db import Session
@@ -43,6 +43,21 @@ async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[
 
 async def every(session: Session, *, limit: int) -> Sequence[Provider]:
     return (await session.scalars(select(Provider).order_by(Provider.name).limit(limit))).all()
+
+
+async def sealed_otherwise(session: Session, key_id: bytes, *, limit: int) -> Sequence[Provider]:
+    """Accounts whose credentials do not begin with the id of this master key, locked."""
+    sealed_by = func.substring(Provider.credentials, 1, len(key_id))
+    return (
+        await session.scalars(
+            select(Provider)
+            .where(sealed_by != key_id)
+            .order_by(Provider.id)
+            .limit(limit)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
 
 
 async def change(session: Session, provider_id: UUID, values: dict[str, Any]) -> None:

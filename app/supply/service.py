@@ -167,6 +167,17 @@ async def change_credentials(
     await repository.change(session, provider.id, {"credentials": sealed})
 
 
+async def reseal_credentials(session: Session, keys: KeyRing, *, limit: int) -> int:
+    """Seal under the current master key what an older one sealed; how many accounts that were."""
+    found = await repository.sealed_otherwise(session, bytes.fromhex(keys.current_id), limit=limit)
+    for provider in found:
+        plain = keys.open(provider.credentials, _place(provider.id))
+        await repository.change(
+            session, provider.id, {"credentials": keys.seal(plain, _place(provider.id))}
+        )
+    return len(found)
+
+
 async def pause(
     session: Session, provider_id: UUID, reason: PauseReason, *, until: datetime | None = None
 ) -> None:

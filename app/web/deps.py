@@ -10,13 +10,16 @@ from app.core.runtime import Runtime
 from app.core.uow import UnitOfWork
 
 
-def current_runtime(request: Request) -> Runtime:
+# Coroutines although nothing is awaited: FastAPI sends a plain function to a thread, and waiting
+# for that thread costs more than all the rest of a short request.
+async def current_runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
 
-def current_uow(request: Request) -> UnitOfWork:
-    return current_runtime(request).uow
+async def current_uow(request: Request) -> UnitOfWork:
+    runtime: Runtime = request.app.state.runtime
+    return runtime.uow
 
 
 RuntimeDep = Annotated[Runtime, Depends(current_runtime)]

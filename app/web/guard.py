@@ -27,25 +27,22 @@ class GuardedRoute(APIRoute):
     """
 
     @abstractmethod
-    async def admit(self, request: Request) -> dict[str, str]:
-        """Put the caller into the request, or raise; headers for the answer, refused or not."""
+    async def admit(self, request: Request) -> None:
+        """Put the caller into the request, or raise; what the answer's headers are to say goes
+        into `answer_headers` of its scope, refused or not.
+        """
 
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            headers: dict[str, str] = {}
-            request.scope["answer_headers"] = headers
             try:
-                headers.update(await self.admit(request))
+                await self.admit(request)
                 if request.method in _METHODS_WITH_BODY and self.body_field is not None:
                     request = await StrictRequest.read(request)
-                response = await inner(request)
+                return await inner(request)
             except AppError as refusal:
-                response = problem_response(request, refusal)
-            for name, value in headers.items():
-                response.headers[name] = value
-            return response
+                return problem_response(request, refusal)
 
         return handler
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from app.core.logging import get_logger
@@ -47,17 +48,26 @@ class RateLimiter:
     def __init__(self, redis_url: str | None) -> None:
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared: SlidingWindowCounterRateLimiter | None = None
-        self._storage: Storage | None = None
+        self._connections: ConnectionPool | None = None
         self._away_until = 0.0
         if redis_url is not None:
-            self._storage = RedisStorage(
-                f"async+{redis_url}",
-                implementation="redispy",
-                key_prefix="smmos:limits",
+            self._connections = ConnectionPool.from_url(
+                redis_url,
                 socket_timeout=REDIS_TIMEOUT_SECONDS,
                 socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
             )
-            self._shared = SlidingWindowCounterRateLimiter(self._storage)
+            storage = RedisStorage(
+                f"async+{redis_url}",
+                implementation="redispy",
+                key_prefix="smmos:limits",
+                connection_pool=self._connections,  # type: ignore[arg-type]
+            )
+            self._shared = SlidingWindowCounterRateLimiter(storage)
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        if self._connections is not None:
+            await self._connections.disconnect()
 
     @property
     def redis_is_away(self) -> bool:

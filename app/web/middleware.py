@@ -35,6 +35,8 @@ class RequestMiddleware:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = given if _GIVEN_ID.fullmatch(given) else new_id().hex
         scope["request_id"] = request_id
+        answer_headers: dict[str, str] = {}
+        scope["answer_headers"] = answer_headers
         started = time.perf_counter()
         status = 500
 
@@ -43,6 +45,7 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
+                headers.update(answer_headers)
                 headers[REQUEST_ID] = request_id
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")

@@ -86,7 +86,7 @@ def upgrade() -> None:
         "CREATE TRIGGER guard_order BEFORE INSERT OR UPDATE ON orders "
         "FOR EACH ROW EXECUTE FUNCTION guard_order()"
     )
-    moves = sa.table("order_moves", sa.column("source"), sa.column("target"))
+    moves = sa.table("order_moves", sa.column("source", sa.Text()), sa.column("target", sa.Text()))
     op.bulk_insert(
         moves,
         [

@@ -21,9 +21,7 @@ def test_a_minted_key_has_the_published_form_and_is_recognised(kind: KeyKind) ->
     assert presented is not None
     assert (presented.kind, presented.lookup) == (kind, minted.lookup)
     assert presented.secret.endswith(minted.last4)
-    assert apikeys.verify(
-        presented, RING, secret_mac=minted.secret_mac, pepper=minted.pepper
-    )
+    assert apikeys.verify(presented, RING, secret_mac=minted.secret_mac, pepper=minted.pepper)
 
 
 def test_no_single_changed_character_passes_the_checksum() -> None:
@@ -63,9 +61,7 @@ def test_keys_outlive_a_rotation_of_the_pepper_but_not_its_removal() -> None:
     assert presented is not None
 
     def accepted_by(ring: KeyRing) -> bool:
-        return apikeys.verify(
-            presented, ring, secret_mac=minted.secret_mac, pepper=minted.pepper
-        )
+        return apikeys.verify(presented, ring, secret_mac=minted.secret_mac, pepper=minted.pepper)
 
     assert accepted_by(KeyRing([NEW, OLD]))
     assert not accepted_by(KeyRing([NEW]))

@@ -57,9 +57,7 @@ def test_a_contradiction_is_refused_by_its_rule(changes: dict[str, Any], rule: s
 
 
 @pytest.mark.parametrize("missing", list(GOOD))
-def test_what_has_no_default_must_be_given(
-    missing: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_has_no_default_must_be_given(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(f"SMMOS_{missing.upper()}", raising=False)
     rest = {name: value for name, value in GOOD.items() if name != missing}
     with pytest.raises(ValidationError, match=missing):

@@ -1,10 +1,8 @@
+const forOperators = new URLSearchParams(window.location.search).has("operators");
+
 SwaggerUIBundle({
   dom_id: "#api",
-  urls: [
-    { url: "/openapi.json", name: "Resellers" },
-    { url: "/openapi-operator.json", name: "Operators" },
-  ],
-  presets: [SwaggerUIBundle.presets.apis],
+  url: forOperators ? "/openapi-operator.json" : "/openapi.json",
   deepLinking: true,
   persistAuthorization: false,
   validatorUrl: null,

@@ -1,0 +1,192 @@
+"""`smmos providers`: our accounts with providers, and what they say when asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from app.cli.context import actor, opened, transaction
+from app.cli.inputs import checked
+from app.cli.output import print_table
+from app.cli.refusals import CommandFailed
+from app.core import audit
+from app.core.db import Session
+from app.core.money import Money
+from app.core.settings import load_settings
+from app.providers.protocol import Adapter, ProviderAccount, ProviderUnreachable
+from app.providers.registry import get_adapter
+from app.providers.wire import Wire
+from app.supply import service as supply
+from app.supply.models import Provider
+from app.supply.schemas import ProviderCreate
+from app.supply.service import PauseReason
+
+commands = typer.Typer()
+provider_commands = typer.Typer(help="Our accounts with providers.", no_args_is_help=True)
+commands.add_typer(provider_commands, name="providers")
+
+ProviderId = Annotated[str, typer.Argument(help="As `providers list` shows it, prv_…")]
+Said = TypeVar("Said")
+
+
+@provider_commands.command("add")
+def add_provider(
+    name: Annotated[str, typer.Option(help="What you call it.")],
+    base_url: Annotated[str, typer.Option(help="Where its API answers.")],
+    currency: Annotated[str, typer.Option(help="What it bills in, such as USD.")],
+    api_key: Annotated[
+        str,
+        typer.Option(
+            help="Asked for unless the variable holds it: other users can read arguments.",
+            envvar="PROVIDER_API_KEY",
+            prompt="API key of the provider",
+            hide_input=True,
+        ),
+    ],
+    adapter: Annotated[str, typer.Option(help="Its dialect.")] = "panel_v2",
+    in_flight_max: Annotated[int, typer.Option(help="Orders on the wire at once.")] = 8,
+    calls_per_minute: Annotated[
+        int, typer.Option(help="Calls that it bears.")
+    ] = supply.CALLS_PER_MINUTE_DEFAULT,
+    simulated: Annotated[bool, typer.Option(help="It is a simulator.")] = False,
+) -> None:
+    """Open an account; the API key is kept encrypted and never shown."""
+    body = checked(
+        ProviderCreate,
+        name=name,
+        adapter=adapter,
+        base_url=base_url,
+        credentials={"key": api_key},
+        currency=currency,
+        in_flight_max=in_flight_max,
+        calls_per_minute=calls_per_minute,
+        simulated=simulated,
+    )
+    asyncio.run(_add_provider(body))
+
+
+async def _add_provider(body: ProviderCreate) -> None:
+    if body.simulated and load_settings().environment == "production":
+        raise CommandFailed("simulated: simulators are for development only")
+    async with transaction() as (runtime, session):
+        provider = await supply.register(session, runtime.keys, **body.model_dump())
+        public = supply.public_provider_id(provider.id)
+        await audit.record(
+            session,
+            actor(),
+            "provider.create",
+            f"provider:{public}",
+            body.model_dump(mode="json", exclude={"credentials"}),
+        )
+    print(public)
+
+
+@provider_commands.command("list")
+def list_providers() -> None:
+    """All accounts, with what pauses them and what they held when last asked."""
+    asyncio.run(_list_providers())
+
+
+async def _list_providers() -> None:
+    async with transaction() as (_, session):
+        found = await supply.every(session)
+    columns = ["id", "name", "adapter", "state", "why", "balance", "url"]
+    print_table("", columns, [_row(provider) for provider in found])
+
+
+def _row(provider: Provider) -> list[str]:
+    balance = supply.balance_of(provider)
+    return [
+        supply.public_provider_id(provider.id),
+        provider.name,
+        provider.adapter,
+        "unreachable" if provider.breaker_open_until else provider.state,
+        provider.pause_reason or "",
+        "" if balance is None else f"{balance} {provider.currency}",
+        provider.base_url,
+    ]
+
+
+@provider_commands.command("pause")
+def pause_provider(provider_id: ProviderId) -> None:
+    """Hand it no more orders; those that it has are followed on."""
+
+    async def pause(session: Session, provider: Provider) -> None:
+        await supply.pause(session, provider.id, PauseReason.OPERATOR)
+
+    asyncio.run(_change(provider_id, "provider.pause", pause))
+
+
+@provider_commands.command("resume")
+def resume_provider(provider_id: ProviderId) -> None:
+    """Let orders flow to it again."""
+
+    async def resume(session: Session, provider: Provider) -> None:
+        await supply.resume(session, provider.id)
+
+    asyncio.run(_change(provider_id, "provider.resume", resume))
+
+
+async def _change(
+    provider_id: str, action: str, verb: Callable[[Session, Provider], Awaitable[None]]
+) -> None:
+    async with transaction() as (_, session):
+        provider = await supply.get_public(session, provider_id)
+        await verb(session, provider)
+        await audit.record(session, actor(), action, f"provider:{provider_id}", {})
+        changed = await supply.get(session, provider.id)
+    print(f"{changed.name} is {changed.state}")
+
+
+@provider_commands.command("services")
+def list_services(provider_id: ProviderId) -> None:
+    """Ask what it sells now."""
+
+    async def ask(adapter: Adapter, account: ProviderAccount) -> list[list[str]]:
+        return [
+            [
+                one.service,
+                one.name,
+                one.service_type,
+                str(Money(one.rate_micros)),
+                f"{one.min}..{one.max}",
+            ]
+            for one in await adapter.services(account)
+        ]
+
+    print_table("", ["service", "name", "type", "rate", "quantity"], _asked(provider_id, ask))
+
+
+@provider_commands.command("balance")
+def show_balance(provider_id: ProviderId) -> None:
+    """Ask what our account with it holds."""
+
+    async def ask(adapter: Adapter, account: ProviderAccount) -> str:
+        balance = await adapter.balance(account)
+        return f"{Money(balance.amount_micros)} {balance.currency}"
+
+    print(_asked(provider_id, ask))
+
+
+def _asked(provider_id: str, ask: Callable[[Adapter, ProviderAccount], Awaitable[Said]]) -> Said:
+    return asyncio.run(_ask(provider_id, ask))
+
+
+async def _ask(
+    provider_id: str, ask: Callable[[Adapter, ProviderAccount], Awaitable[Said]]
+) -> Said:
+    """Read the account, end the transaction, and only then call."""
+    async with opened() as runtime:
+        async with runtime.uow.begin() as session:
+            provider = await supply.get_public(session, provider_id)
+        account = supply.account_of(provider, runtime.keys, time_scale=runtime.settings.time_scale)
+    async with Wire() as wire:
+        try:
+            return await ask(get_adapter(account.adapter, wire), account)
+        except ProviderUnreachable as trouble:
+            raise CommandFailed(
+                f"{provider.name} did not answer as it should: {trouble}"
+            ) from trouble

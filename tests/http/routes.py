@@ -1,0 +1,154 @@
+"""Every guarded route of the API, found by walking the routers, and a good body for each."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import pytest
+from fastapi import APIRouter
+
+from app.main import OPERATOR_ROUTERS, RESELLER_ROUTERS, openapi_documents
+from app.operators.auth import OperatorRoute
+from app.resellers.auth import ResellerRoute
+
+NOBODY: Final = "0" * 32
+ABSENT: Final = {
+    "order_id": "1",
+    "service_id": "999999999",
+    "key_id": f"key_{NOBODY}",
+    "reseller_id": f"rsl_{NOBODY}",
+    "provider_id": f"prv_{NOBODY}",
+    "operator_id": f"opr_{NOBODY}",
+    "route_id": f"rte_{NOBODY}",
+    "currency": "EUR",
+}
+"""Ids of the right shape under which there is nothing."""
+
+_ORDER: Final = {"service_id": 999999999, "link": "https://example.com/a", "quantity": 100}
+BODIES: Final[dict[str, dict[str, Any]]] = {
+    "createOrder": _ORDER,
+    "createOrderBatch": {"orders": [_ORDER]},
+    "changeAccount": {"name": "Another Name"},
+    "createApiKey": {"name": "second", "scopes": ["orders:read"]},
+    "rotateApiKey": {"overlap_hours": 1},
+    "operatorCreateReseller": {"name": "Shop", "email": "shop@example.com", "country": "DE"},
+    "operatorCreateApiKey": {"name": "first", "scopes": ["orders:read"]},
+    "operatorChangeStanding": {"standing": "suspended", "reason": "under review"},
+    "operatorCreateCredit": {"amount": "5.00", "note": "bank transfer"},
+    "operatorCreateProvider": {
+        "name": "Upstream",
+        "adapter": "panel_v2",
+        "base_url": "https://upstream.example/api/v2",
+        "credentials": {"key": "upstream-key"},
+        "currency": "USD",
+    },
+    "operatorChangeProvider": {"in_flight_max": 4},
+    "operatorPutExchangeRate": {"rate": "1.10"},
+    "operatorCreateService": {
+        "name": "Followers",
+        "category": "Growth",
+        "platform": "example",
+        "kind": "followers",
+        "type": "default",
+        "rate": "0.90",
+        "min_quantity": 10,
+        "max_quantity": 1000,
+    },
+    "operatorChangeService": {"rate": "1.00"},
+    "operatorAttestService": {"method": "advertising", "document": "contract 7"},
+    "operatorCreateRoute": {
+        "provider_id": ABSENT["provider_id"],
+        "provider_service": "101",
+        "cost": "0.50",
+    },
+    "operatorChangeRoute": {"priority": 1},
+    "operatorHoldOrder": {"reason": "under review"},
+    "operatorCancelOrder": {"reason": "asked by phone"},
+    "operatorResolveOrder": {"outcome": "written_off", "reason": "nobody knows"},
+    "operatorCreateOperator": {
+        "name": "Sam",
+        "email": "sam@example.com",
+        "roles": ["support"],
+    },
+    "operatorCreateOperatorKey": {"name": "laptop"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """One route: how to call it, what it needs of its caller, and what it declares to refuse."""
+
+    operation: str
+    method: str
+    template: str
+    route: ResellerRoute | OperatorRoute
+    refuses: frozenset[str]
+
+    def __str__(self) -> str:
+        return self.operation
+
+    @property
+    def is_operators(self) -> bool:
+        return isinstance(self.route, OperatorRoute)
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """A body that its schema takes, for a route that takes one."""
+        return BODIES[self.operation] if self.takes_body else None
+
+    @property
+    def takes_body(self) -> bool:
+        return self.route.body_field is not None
+
+    def path(self, **ids: object) -> str:
+        """The path with these ids, and with absent ones for the rest."""
+        return self.template.format(**(ABSENT | ids))
+
+    async def call(
+        self, client: httpx.AsyncClient, headers: dict[str, str], **ids: object
+    ) -> httpx.Response:
+        """Call it with a body that its schema takes."""
+        key = {"Idempotency-Key": "a-key"}
+        return await client.request(
+            self.method, self.path(**ids), json=self.body, headers=key | headers
+        )
+
+
+def _walk(name: str, routers: tuple[APIRouter, ...]) -> Iterator[Guarded]:
+    document = openapi_documents()[name]
+    for router in routers:
+        for route in router.routes:
+            assert isinstance(route, ResellerRoute | OperatorRoute)
+            [method] = route.methods
+            declared = document["paths"][route.path][method.lower()]
+            yield Guarded(
+                operation=declared["operationId"],
+                method=method,
+                template=route.path,
+                route=route,
+                refuses=frozenset(_codes(declared)),
+            )
+
+
+def _codes(operation: dict[str, Any]) -> Iterator[str]:
+    for answer in operation["responses"].values():
+        yield from re.findall(r"`([a-z0-9-]+)`:", answer["description"])
+
+
+RESELLERS: Final = tuple(_walk("openapi.yaml", RESELLER_ROUTERS))
+OPERATORS: Final = tuple(_walk("openapi-operator.yaml", OPERATOR_ROUTERS))
+EVERY: Final = RESELLERS + OPERATORS
+BY_OPERATION: Final = {guarded.operation: guarded for guarded in EVERY}
+
+
+def that_refuse(code: str, *, among: tuple[Guarded, ...] = EVERY) -> list[Any]:
+    """A test's parameters: each route that declares this refusal, noted as proven by that test."""
+    return [
+        pytest.param(
+            guarded, id=guarded.operation, marks=pytest.mark.refuses(guarded.operation, code)
+        )
+        for guarded in among
+        if code in guarded.refuses
+    ]
