@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, exists, select, text, update
+from sqlalchemy import exists, select, update
 
 from app.catalog.models import Attestation, Route, Service, ServiceState
 from app.core.db import Session
+from app.core.statements import Row, Statement
 from app.supply.models import Provider
 
 # One round trip prices an order: the service, whether it may be sold, and where it may go.
-_OFFERS: Final = text(
+_OFFERS: Final = Statement(
     """
     SELECT s.id, s.name, s.type, s.min_quantity, s.max_quantity, s.rate_micros, s.price_unit,
            s.markup_basis_points, s.package_units, s.below_cost_allowed, s.deliver_hours_max,
@@ -35,9 +36,9 @@ _OFFERS: Final = text(
 )
 
 
-async def offers(session: Session, ids: Sequence[int], *, now: datetime) -> Sequence[Row[Any]]:
+async def offers(session: Session, ids: Sequence[int], *, now: datetime) -> Sequence[Row]:
     """A row per open route of each attested service, in the order in which routes are tried."""
-    return (await session.execute(_OFFERS, {"ids": list(ids), "now": now})).all()
+    return await _OFFERS.rows(session, ids=list(ids), now=now)
 
 
 async def find(session: Session, service_id: int) -> Service | None:

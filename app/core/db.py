@@ -64,6 +64,8 @@ def create_engine(settings: Settings, *, application_name: str) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=settings.pool_timeout_seconds,
         pool_recycle=1800,
+        # What people send must not get into logs by way of an error's text.
+        hide_parameters=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, Session
 from app.core.errors import AppError
+from app.core.statements import Statement
 from app.core.uow import now_of
 
 KEY_LENGTH_MAX: Final = 255
@@ -98,7 +99,7 @@ _CLAIM: Final = text(
     LEFT JOIN idempotency_keys AS kept ON kept.owner = :owner AND kept.key = :key
     """
 )
-_KEEP: Final = text(
+_KEEP: Final = Statement(
     """
     INSERT INTO idempotency_keys (owner, key, request_hash, status, location, body, created_at)
     VALUES (:owner, :key, :request_hash, :status, :location, :body, :created_at)
@@ -135,19 +136,17 @@ async def keep(session: Session, request: Request, answer: Answer) -> None:
     Raises IdempotencyInFlight, and so undoes the effect, when another transaction committed under
     the key between our look and our lock.
     """
-    kept = await session.execute(
-        _KEEP,
-        {
-            "owner": request.owner,
-            "key": request.key,
-            "request_hash": request.request_hash,
-            "status": answer.status,
-            "location": answer.location,
-            "body": answer.body,
-            "created_at": now_of(session),
-        },
+    kept = await _KEEP.rows(
+        session,
+        owner=request.owner,
+        key=request.key,
+        request_hash=request.request_hash,
+        status=answer.status,
+        location=answer.location,
+        body=answer.body,
+        created_at=now_of(session),
     )
-    if not kept.all():
+    if not kept:
         raise IdempotencyInFlight
 
 

@@ -30,6 +30,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, Session
 from app.core.ids import new_id
+from app.core.statements import Statement
 from app.core.uow import now_of, ring_after_commit
 
 MAIN_LANE: Final = "main"
@@ -72,9 +73,11 @@ class Lease:
     tries: dict[str, int]
 
 
-_PUT: Final = text(
+_PUT: Final = Statement(
     """
-    INSERT INTO work (kind, ref, lane, due_at) VALUES (:kind, :ref, :lane, :due_at)
+    INSERT INTO work (kind, ref, lane, due_at)
+    SELECT :kind, ref, lane, :due_at
+    FROM unnest(CAST(:refs AS text[]), CAST(:lanes AS text[])) AS item (ref, lane)
     ON CONFLICT (kind, ref) DO UPDATE
     SET lane = excluded.lane, due_at = excluded.due_at, lease_token = NULL, lease_until = NULL
     """
@@ -99,10 +102,10 @@ async def put_many(
     if not refs_and_lanes:
         return
     due = due_at or now_of(session)
-    rows = [{"kind": kind, "ref": ref, "lane": lane, "due_at": due} for ref, lane in refs_and_lanes]
-    await session.execute(_PUT, rows)
+    lanes = dict(refs_and_lanes)
+    await _PUT.rows(session, kind=kind, refs=list(lanes), lanes=list(lanes.values()), due_at=due)
     if due <= now_of(session):
-        for lane in {lane for _, lane in refs_and_lanes}:
+        for lane in set(lanes.values()):
             ring_after_commit(session, kind, lane)
 
 

@@ -12,9 +12,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db import Session
 from app.core.ids import new_id
+from app.core.statements import Statement
 from app.ledger.models import HOUSE, Account, AccountKind, Installation, Journal, Posting
 
-_HOLD: Final = text(
+_HOLD: Final = Statement(
     """
     WITH taken AS (
         UPDATE accounts SET balance = balance - :total, held = held + :total
@@ -50,20 +51,18 @@ async def hold_from_wallet(
     for _, amount in holds:
         spent += amount
         afters.append(spent)
-    rows = await session.execute(
-        _HOLD,
-        {
-            "total": spent,
-            "book_id": book_id,
-            "journal_ids": [new_id() for _ in holds],
-            "order_ids": [order_id for order_id, _ in holds],
-            "amounts": [amount for _, amount in holds],
-            "afters": afters,
-            "held_id": HOUSE[AccountKind.HELD],
-            "now": now,
-        },
+    rows = await _HOLD.rows(
+        session,
+        total=spent,
+        book_id=book_id,
+        journal_ids=[new_id() for _ in holds],
+        order_ids=[order_id for order_id, _ in holds],
+        amounts=[amount for _, amount in holds],
+        afters=afters,
+        held_id=HOUSE[AccountKind.HELD],
+        now=now,
     )
-    return bool(rows.all())
+    return bool(rows)
 
 
 async def find_wallet(session: Session, book_id: UUID) -> Account | None:

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import AwareDatetime, EmailStr, Field
+from pydantic import EmailStr, Field
 
 from app.core.audit import AuditRow
 from app.operators.models import Operator
 from app.operators.permissions import Role
 from app.operators.service import public_operator_id
-from app.web.fields import Line
+from app.web.fields import Line, Moment
 from app.web.schemas import AnswerModel, InputModel
 
 Name = Annotated[Line, Field(max_length=200)]
@@ -51,7 +51,7 @@ class OperatorPage(AnswerModel):
 
 class OperatorKeyCreate(InputModel):
     name: Name
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class OperatorKeyMade(AnswerModel):

@@ -8,47 +8,77 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, func, insert, literal, select, text, update
+from sqlalchemy import exists, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.audit import Actor
 from app.core.db import Session
+from app.core.statements import Statement
 from app.core.uow import now_of
 from app.orders.errors import IllegalMoveError
 from app.orders.models import Order, OrderEvent, OrderHold, OrderInput
 from app.orders.states import Move, OrderState, may_move
 
-_PLACE: Final = text(
+_NEXT_IDS: Final = Statement(
+    "SELECT nextval('order_numbers') AS id FROM generate_series(1, CAST(:count AS int))"
+)
+_PLACE: Final = Statement(
     """
-    WITH placed AS (
+    WITH item AS (
+        SELECT * FROM unnest(
+            CAST(:id AS bigint[]), CAST(:service_id AS bigint[]), CAST(:quantity AS bigint[]),
+            CAST(:units AS bigint[]), CAST(:charge AS bigint[]), CAST(:rate_micros AS bigint[]),
+            CAST(:price_unit AS int[]), CAST(:markup_basis_points AS int[]),
+            CAST(:cost_micros AS bigint[]), CAST(:link_hash AS bytea[]),
+            CAST(:reference AS text[]), CAST(:deliver_by AS timestamptz[]),
+            CAST(:sealed AS bytea[])
+        ) AS item (
+            id, service_id, quantity, units, charge, rate_micros, price_unit,
+            markup_basis_points, cost_micros, link_hash, reference, deliver_by, sealed)
+    ), placed AS (
         INSERT INTO orders (
             id, book_id, service_id, state, quantity, units, charge, held, earned, refunded,
             forfeited, rate_micros, price_unit, markup_basis_points, cost_micros, link_hash,
             reference, version, created_at, deliver_by)
-        VALUES (
-            :id, :book_id, :service_id, 'queued', :quantity, :units, :charge, :charge, 0, 0,
-            0, :rate_micros, :price_unit, :markup_basis_points, :cost_micros, :link_hash,
-            :reference, 1, :now, :deliver_by)
+        SELECT id, :book_id, service_id, 'queued', quantity, units, charge, charge, 0, 0,
+               0, rate_micros, price_unit, markup_basis_points, cost_micros, link_hash,
+               reference, 1, :now, deliver_by
+        FROM item
     ), sealed AS (
-        INSERT INTO order_inputs (order_id, sealed) VALUES (:id, :sealed)
+        INSERT INTO order_inputs (order_id, sealed) SELECT id, sealed FROM item
     )
     INSERT INTO order_events (order_id, seq, type, actor, public, data, at)
-    VALUES (:id, 1, 'place', :actor, true, :data, :now)
+    SELECT id, 1, 'place', :actor, true, '{}', :now FROM item
     """
-).bindparams(bindparam("data", type_=JSONB))
+)
+_PLACE_COLUMNS: Final = (
+    "id",
+    "service_id",
+    "quantity",
+    "units",
+    "charge",
+    "rate_micros",
+    "price_unit",
+    "markup_basis_points",
+    "cost_micros",
+    "link_hash",
+    "reference",
+    "deliver_by",
+    "sealed",
+)
 
 
 async def next_order_ids(session: Session, count: int) -> list[int]:
     """Numbers for new orders; those that a refusal leaves unused are never given again."""
-    rows = await session.scalars(
-        text("SELECT nextval('order_numbers') FROM generate_series(1, :count)"), {"count": count}
-    )
-    return list(rows)
+    return [row.id for row in await _NEXT_IDS.rows(session, count=count)]
 
 
-async def insert_orders(session: Session, rows: list[dict[str, Any]]) -> None:
-    """Orders with their sealed inputs and their first event, one statement each."""
-    await session.execute(_PLACE, rows)
+async def insert_orders(
+    session: Session, book_id: UUID, rows: Sequence[dict[str, Any]], *, actor: str
+) -> None:
+    """Orders of one book with their sealed inputs and their first events, in one statement."""
+    columns = {name: [row[name] for row in rows] for name in _PLACE_COLUMNS}
+    await _PLACE.rows(session, book_id=book_id, actor=actor, now=now_of(session), **columns)
 
 
 async def move(

@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,7 +19,7 @@ from app.orders.links import LINK_LENGTH_MAX, check_link
 from app.orders.models import Order, OrderEvent
 from app.orders.service import NewOrder
 from app.orders.states import V1_STATUS, OrderState
-from app.web.fields import SAFE_INTEGER_MAX, Line, PublicNumber, Reference, check_text
+from app.web.fields import SAFE_INTEGER_MAX, Line, Moment, PublicNumber, Reference, check_text
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit
 from app.web.schemas import AnswerModel, InputModel, MoneyRead, Problem
 
@@ -185,7 +184,7 @@ class OrderListQuery(BaseModel):
     service_id: int | None = Field(None, ge=1, le=SAFE_INTEGER_MAX)
     reference: QueryText | None = Field(None, max_length=128)
     link: Link | None = None
-    created_from: AwareDatetime | None = None
-    created_to: AwareDatetime | None = None
+    created_from: Moment | None = None
+    created_to: Moment | None = None
     limit: Limit = PAGE_DEFAULT
     cursor: Cursor = None

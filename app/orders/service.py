@@ -164,10 +164,10 @@ async def _write(
     """Insert the orders with their inputs, hold their charges, promise their dispatch."""
     ids = await repository.next_order_ids(session, len(accepted))
     rows = [
-        _row(session, keys, book_id, order_id, priced, actor)
+        _row(session, keys, book_id, order_id, priced)
         for order_id, priced in zip(ids, accepted, strict=True)
     ]
-    await repository.insert_orders(session, rows)
+    await repository.insert_orders(session, book_id, rows, actor=str(actor))
     await work.put_many(
         session,
         DISPATCH,
@@ -186,7 +186,7 @@ async def _write(
 
 
 def _row(
-    session: Session, keys: KeyRing, book_id: UUID, order_id: int, priced: Priced, actor: Actor
+    session: Session, keys: KeyRing, book_id: UUID, order_id: int, priced: Priced
 ) -> dict[str, Any]:
     offer = priced.offer
     now = now_of(session)
@@ -206,17 +206,14 @@ def _row(
         "sealed": seal_form(
             keys, order_id, OrderForm(priced.item.link, priced.item.comments or ())
         ),
-        "actor": str(actor),
-        "data": {},
-        "now": now,
+        "created_at": now,
         "deliver_by": now + timedelta(hours=offer.deliver_hours_max),
     }
 
 
 def _order_of(row: dict[str, Any]) -> Order:
     """The order as it was just inserted, without reading it back."""
-    not_columns = {"sealed", "actor", "data", "now"}
-    columns = {name: value for name, value in row.items() if name not in not_columns}
+    columns = {name: value for name, value in row.items() if name != "sealed"}
     return Order(
         **columns,
         state=OrderState.QUEUED,
@@ -225,7 +222,6 @@ def _order_of(row: dict[str, Any]) -> Order:
         refunded=0,
         forfeited=0,
         version=1,
-        created_at=row["now"],
     )
 
 

@@ -6,7 +6,7 @@ import ipaddress
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, EmailStr, Field, StrictInt, StrictStr
 
 from app.core.apikeys import MintedKey
 from app.resellers.models import ApiKey, Mode, Reseller, Standing
@@ -17,7 +17,7 @@ from app.resellers.service import (
     public_key_id,
     public_reseller_id,
 )
-from app.web.fields import Country, Line
+from app.web.fields import Country, Line, Moment
 from app.web.schemas import AnswerModel, InputModel
 
 Name = Annotated[Line, Field(max_length=200)]
@@ -107,7 +107,7 @@ class ApiKeyCreate(InputModel):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     allowed_cidrs: list[Cidr] = Field(default_factory=list, max_length=CIDRS_MAX)
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class OperatorApiKeyCreate(ApiKeyCreate):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from app.core.money import Money
 from app.supply.models import Provider, ProviderState
 from app.supply.service import CALLS_PER_MINUTE_DEFAULT, balance_of, public_provider_id
-from app.web.fields import Currency, Line, MoneyText, check_text
+from app.web.fields import Currency, Line, Moment, MoneyText, check_text
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
 
 
@@ -96,7 +96,7 @@ class ExchangeRatePut(InputModel):
     """What one unit of a currency is worth in the selling currency, from a moment on."""
 
     rate: MoneyText
-    valid_from: AwareDatetime | None = None
+    valid_from: Moment | None = None
 
 
 class ExchangeRateRead(AnswerModel):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StrictInt, StrictStr
 
 from app.core.money import Money
 
 SAFE_INTEGER_MAX: Final = 2**53 - 1
+YEAR_MIN: Final = 1970
+YEAR_MAX: Final = 9998
 _EMAIL_ISH: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -39,6 +42,13 @@ def check_reference(text: str) -> str:
     return check_line(text)
 
 
+def check_moment(moment: datetime) -> datetime:
+    """A time that every time zone and the database can write."""
+    if not YEAR_MIN <= moment.year <= YEAR_MAX:
+        raise ValueError(f"must lie in the years {YEAR_MIN} to {YEAR_MAX}")
+    return moment
+
+
 def read_money(value: object) -> object:
     """Money on the wire is a decimal string, so that no float ever touches it."""
     if isinstance(value, Money):
@@ -54,6 +64,7 @@ Reference = Annotated[
     StrictStr, Field(min_length=1, max_length=128), AfterValidator(check_reference)
 ]
 PublicNumber = Annotated[StrictInt, Field(ge=1, le=SAFE_INTEGER_MAX)]
+Moment = Annotated[AwareDatetime, AfterValidator(check_moment)]
 Currency = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")]
 Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]
 MoneyText = Annotated[

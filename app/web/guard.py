@@ -17,6 +17,7 @@ from app.web.problems import problem_response
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _METHODS_WITH_BODY: Final = {"POST", "PUT", "PATCH"}
+_LENGTH_DIGITS_MAX: Final = 18
 
 
 class GuardedRoute(APIRoute):
@@ -57,7 +58,7 @@ class StrictRequest(Request):
         """Read the whole body within its limit. Raises BodyTooLarge, ContentTypeUnsupported."""
         limit: int = request.app.state.runtime.settings.body_max_bytes
         declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > limit:
+        if declared.isdecimal() and (len(declared) > _LENGTH_DIGITS_MAX or int(declared) > limit):
             raise BodyTooLarge(f"The request body may have at most {limit} bytes")
         chunks, size = [], 0
         async for chunk in request.stream():

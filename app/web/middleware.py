@@ -8,11 +8,13 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.ids import new_id
 from app.core.logging import get_logger
 from app.core.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from app.web import problems
 
 log = get_logger(__name__)
 
@@ -39,10 +41,12 @@ class RequestMiddleware:
         scope["answer_headers"] = answer_headers
         started = time.perf_counter()
         status = 500
+        answered = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
+                answered = True
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers.update(answer_headers)
@@ -56,6 +60,12 @@ class RequestMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self.app(scope, receive, send_with_headers)
+            except Exception as error:
+                if answered:
+                    raise
+                # Here and not further out, so that this answer too has its headers and its count.
+                surprise = problems.surprised(Request(scope), error)
+                await surprise(scope, receive, send_with_headers)
             finally:
                 self._account(scope, status, time.perf_counter() - started)
 

@@ -73,11 +73,10 @@ def _instance(request: Request) -> str | None:
 
 
 def install(app: FastAPI) -> None:
-    """Render what routes raise: refusals as they are, surprises without their text."""
+    """Render what routes refuse; what surprises is rendered by the middleware around them."""
     app.add_exception_handler(AppError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _surprised)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -136,6 +135,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _surprised(request: Request, error: Exception) -> Response:
+def surprised(request: Request, error: Exception) -> Response:
+    """Something broke on our side: told in the log in full, to the caller without its text."""
     log.error("request_failed", path=request.url.path, exc_info=error)
     return problem_response(request, InternalError())

@@ -213,22 +213,22 @@ async def test_under_an_absent_id_there_is_nothing(
     problem(await guarded.call(client, caller.headers), 404, "not-found")
 
 
-@pytest.mark.parametrize("text", ["1", "rsl_", "key_0", "rsl_" + "g" * 32, "ключ", "%00", "a" * 900])
-@pytest.mark.parametrize(
-    "guarded", [g for g in EVERY if "_id}" in g.template], ids=str
-)
+ODD_IDS = ("1", "rsl_", "key_0", "rsl_" + "g" * 32, "ключ", "%00", "9" * 400, "a" * 900)
+
+
+@pytest.mark.parametrize("guarded", [g for g in EVERY if "_id}" in g.template], ids=str)
 async def test_an_id_of_another_shape_is_a_404_or_a_422(
-    guarded: Guarded, text: str, client: httpx.AsyncClient, world: World
+    guarded: Guarded, client: httpx.AsyncClient, world: World
 ) -> None:
     caller = await good_caller(world, guarded)
     name = guarded.template.split("{")[1].split("}")[0]
+    for odd in ODD_IDS:
+        answer = await guarded.call(client, caller.headers, **{name: odd})
 
-    answer = await guarded.call(client, caller.headers, **{name: text})
-
-    assert (answer.status_code, answer.json()["code"]) in {
-        (404, "not-found"),
-        (422, "validation-failed"),
-    }
+        assert (answer.status_code, answer.json()["code"]) in {
+            (404, "not-found"),
+            (422, "validation-failed"),
+        }
 
 
 @pytest.mark.policy("TOS-5")

@@ -17,6 +17,7 @@ from app.cli.stack.environment import (
     stack_variables,
     write_env_file,
 )
+from app.cli.stack.files import write_private
 from app.cli.stack.planting import RESELLER, prepare_database
 from app.cli.stack.processes import Processes, base_url, control_url, free_ports, provider_url
 from app.cli.stack.readiness import are_ready, await_ready
@@ -27,6 +28,7 @@ from app.embedded import Supervisor
 from app.embedded.ports import choose_port
 
 _LOOK_EVERY_SECONDS: Final = 0.05
+RESELLER_KEY_FILE: Final = "reseller-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,15 @@ class DevelopmentStack:
     def announce(self) -> None:
         """Tell those who wait for the stack, and those who join it."""
         write_env_file(self.servers.data_dir, self.variables)
+        # Beside it the key by itself, for the first steps with curl.
+        write_private(self.servers.data_dir / RESELLER_KEY_FILE, f"{self.kept.reseller_key}\n")
         if self.ready_file is not None:
             self._ready().write(self.ready_file)
 
     def withdraw(self) -> None:
         """Soon nothing answers: neither a second shell nor a waiting test is to believe so."""
         remove_env_file(self.servers.data_dir)
+        (self.servers.data_dir / RESELLER_KEY_FILE).unlink(missing_ok=True)
         if self.ready_file is not None:
             self.ready_file.unlink(missing_ok=True)
 

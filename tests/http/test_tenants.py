@@ -1,0 +1,67 @@
+"""Another reseller's things are absent: told apart from nothing by nobody."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.resellers.models import Mode
+from tests.fixtures.world import ResellerCaller, World
+from tests.http.problems import problem
+from tests.http.routes import RESELLERS, Guarded
+
+WITH_IDS = [g for g in RESELLERS if "{order_id}" in g.template or "{key_id}" in g.template]
+
+
+def without_instance(answer: httpx.Response) -> dict[str, Any]:
+    document: dict[str, Any] = answer.json()
+    del document["instance"]
+    return document
+
+
+async def strangers(world: World, owner: ResellerCaller) -> list[ResellerCaller]:
+    """Another reseller, and the owner's own key to its other book."""
+    return [await world.reseller(), await world.key(owner, mode=Mode.TEST)]
+
+
+@pytest.mark.policy("PRI-4")
+@pytest.mark.parametrize("guarded", WITH_IDS, ids=str)
+async def test_anothers_id_is_answered_like_an_absent_one(
+    guarded: Guarded, client: httpx.AsyncClient, world: World
+) -> None:
+    owner = await world.reseller()
+    order = await world.order(owner)
+    ids = {"order_id": order["id"], "key_id": owner.key_id}
+
+    for stranger in await strangers(world, owner):
+        absent = await guarded.call(client, stranger.headers)
+        anothers = await guarded.call(client, stranger.headers, **ids)
+
+        problem(anothers, 404, "not-found")
+        assert without_instance(anothers) == without_instance(absent)
+        assert anothers.headers.keys() == absent.headers.keys()
+    assert (await guarded.call(client, owner.headers, **ids)).is_success
+
+
+async def test_lists_show_only_what_is_of_this_book(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    owner = await world.reseller()
+    order = await world.order(owner, reference="mine")
+    own = await client.get("/v1/orders", headers=owner.headers)
+    assert [one["id"] for one in own.json()["data"]] == [order["id"]]
+
+    for stranger in await strangers(world, owner):
+        for query in ({}, {"reference": "mine"}, {"link": order["link"]}):
+            listed = await client.get("/v1/orders", params=query, headers=stranger.headers)
+            assert listed.json() == {"data": [], "next_cursor": None}
+        transactions = (await client.get("/v1/transactions", headers=stranger.headers)).json()
+        assert [one["kind"] for one in transactions["data"]] in ([], ["credit"])
+        balance = (await client.get("/v1/balance", headers=stranger.headers)).json()
+        assert balance["held"]["amount"] == "0.00"
+
+
+def test_every_route_with_an_id_of_a_book_is_among_these() -> None:
+    others = [g.template for g in RESELLERS if "{" in g.template and g not in WITH_IDS]
+
+    assert others == ["/v1/services/{service_id}"]
