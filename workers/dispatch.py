@@ -38,16 +38,19 @@ async def drain_dispatch(context: WorkerContext, lane: str) -> None:
         return
     provider_id = UUID(lane)
     calls: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]] = {}
-    for _ in range(ROUNDS_MAX):
-        begun = not context.stopping.is_set() and await _begin(context, provider_id, calls)
-        if calls:
-            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.sleep(LINGER_SECONDS)
-            done = [task for task in calls if task.done()]
-            await _record(context, {task: calls.pop(task) for task in done})
-        elif not begun:
-            return
-    await _finish(context, calls)
+    try:
+        for _ in range(ROUNDS_MAX):
+            begun = not context.stopping.is_set() and await _begin(context, provider_id, calls)
+            if calls:
+                await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(LINGER_SECONDS)
+                done = [task for task in calls if task.done()]
+                await _record(context, {task: calls.pop(task) for task in done})
+            elif not begun:
+                return
+    finally:
+        # Also when the database was away for a moment: these calls will be answered.
+        await _finish(context, calls)
 
 
 async def _begin(
@@ -107,13 +110,23 @@ async def _record(
     context: WorkerContext,
     done: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]],
 ) -> None:
-    """Store what was said, then move the orders of each batch together."""
+    """Store what was said, then move the orders of each batch together.
+
+    A batch that cannot be recorded keeps no other from it; its lease is left to the sweeper.
+    """
     by_batch: dict[int, tuple[Batch, dict[Handover, SubmitOutcome]]] = {}
     for task, (batch, handover) in done.items():
         by_batch.setdefault(id(batch), (batch, {}))[1][handover] = _outcome_of(task)
+    put_off: Unavailable | None = None
     for batch, outcomes in by_batch.values():
-        await _store_evidence(context, batch, outcomes)
-        await _move(context, batch, outcomes)
+        try:
+            await _store_evidence(context, batch, outcomes)
+            await _move(context, batch, outcomes)
+        except Unavailable as error:
+            log.warning("outcomes_not_recorded", provider=batch.provider_name)
+            put_off = error
+    if put_off is not None:
+        raise put_off
 
 
 def _outcome_of(task: asyncio.Task[SubmitOutcome]) -> SubmitOutcome:

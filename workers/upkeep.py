@@ -11,7 +11,7 @@ from app.core import gauges, idempotency, work
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.logging import get_logger
-from app.core.metrics import PROVIDER_CALLS
+from app.core.metrics import PROVIDER_CALLS, WORK_FAILURES
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.ledger import service as ledger
@@ -37,7 +37,7 @@ Task = Callable[[WorkerContext, Session], Awaitable[None]]
 async def sweep(_context: WorkerContext, session: Session) -> None:
     """Judge the orders of workers that lost their lease, and free all other expired leases."""
     swept = await resolving.sweep_dispatch(session)
-    for kind in (FOLLOW, RECONCILE, supply.PROBE, UPKEEP):
+    for kind in (FOLLOW, RECONCILE, supply.PROBE):
         refs = await work.lock_expired(session, kind, limit=resolving.SWEEP_MAX)
         await work.put_back(session, kind, refs, due_at=now_of(session))
         swept += len(refs)
@@ -111,8 +111,14 @@ TASKS: Final[dict[str, tuple[Task, timedelta]]] = {
 
 
 async def promise_tasks(session: Session) -> None:
-    """See that every task has its row; those that have one keep their time."""
+    """See that every task has its row; those that have one keep their time.
+
+    Tasks of a worker that died are freed here: the sweeper may be among them.
+    """
     await work.put_if_absent(session, UPKEEP, list(TASKS))
+    lost = await work.lock_expired(session, UPKEEP, limit=len(TASKS))
+    if lost:
+        await work.put_back(session, UPKEEP, lost, due_at=now_of(session))
 
 
 async def drain_upkeep(context: WorkerContext, lane: str) -> None:
@@ -174,7 +180,12 @@ async def _drain(
         if not leased.refs:
             return
         for ref in leased.refs:
-            await one(ref)
+            try:
+                await one(ref)
+            except Exception:
+                # One that fails keeps no other from its turn; it is tried again once swept.
+                WORK_FAILURES.labels(kind).inc()
+                log.exception("work_failed", ref=ref)
 
 
 async def _probe(context: WorkerContext, provider_id: UUID) -> None:

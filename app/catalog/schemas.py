@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from app.catalog.models import Attestation, DeliveryMethod, Route, Service, ServiceState
 from app.catalog.service import ATTESTATION_PREFIX, public_route_id
@@ -24,6 +24,15 @@ Name = Annotated[Line, Field(max_length=200)]
 Word = Annotated[Line, Field(max_length=60)]
 Quantity = Annotated[StrictInt, Field(ge=1, le=QUANTITY_MAX)]
 Hours = Annotated[StrictInt, Field(ge=1, le=HOURS_MAX)]
+
+
+def _check_cost(cost: Money) -> Money:
+    if cost.micros < 0:
+        raise ValueError("must not be below zero")
+    return cost
+
+
+Cost = Annotated[MoneyText, AfterValidator(_check_cost)]
 
 
 class ServiceRead(AnswerModel):
@@ -171,12 +180,12 @@ class RouteCreate(InputModel):
 
     provider_id: Annotated[Line, Field(max_length=64)]
     provider_service: Annotated[Line, Field(max_length=64)]
-    cost: MoneyText = Field(description="Per `price_unit`, in the provider's currency.")
+    cost: Cost = Field(description="Per `price_unit`, in the provider's currency.")
     priority: StrictInt = Field(100, ge=0, le=1_000_000, description="Lower is tried first.")
 
 
 class RouteChange(InputModel):
-    cost: MoneyText | None = None
+    cost: Cost | None = None
     priority: StrictInt | None = Field(None, ge=0, le=1_000_000)
     state: Literal["open", "closed"] | None = None
 

@@ -13,7 +13,7 @@ from app.catalog.models import Attestation, DeliveryMethod, Route, Service, Serv
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
-from app.core.money import Money, charge_rounded_up, converted_rounded_up
+from app.core.money import AMOUNT_MICROS_MAX, Money, charge_rounded_up, converted_rounded_up
 from app.core.uow import now_of
 from app.providers.protocol import ServiceType
 
@@ -159,7 +159,11 @@ def _refuse_contradictions(service: Service) -> None:
     if service.max_quantity < service.min_quantity:
         problems.append(FieldProblem("/max_quantity", "must not be below min_quantity"))
     if service.deliver_hours_max < service.deliver_hours_min:
-        problems.append(FieldProblem("/deliver_hours_max", "must not be below deliver_hours_min"))
+        problems.append(FieldProblem("/delivery_hours_max", "must not be below delivery_hours_min"))
+    if service.rate_micros <= 0:
+        problems.append(FieldProblem("/rate", "must be above zero"))
+    elif _largest_charge(service).micros > AMOUNT_MICROS_MAX:
+        problems.append(FieldProblem("/rate", "makes the largest order cost too much to write"))
     is_package = service.type == ServiceType.PACKAGE
     if is_package and (service.price_unit, service.min_quantity, service.max_quantity) != (1, 1, 1):
         problems.append(FieldProblem("/price_unit", "a package has unit, min and max quantity 1"))
@@ -167,6 +171,14 @@ def _refuse_contradictions(service: Service) -> None:
         problems.append(FieldProblem("/package_units", "is for packages only"))
     if problems:
         raise InvalidInput(errors=tuple(problems))
+
+
+def _largest_charge(service: Service) -> Money:
+    return charge_rounded_up(
+        rate=Money(service.rate_micros),
+        price_unit=service.price_unit,
+        quantity=service.max_quantity,
+    )
 
 
 async def attest(

@@ -29,6 +29,7 @@ _MODULES: Final = MappingProxyType(
         "keys": "people",
         "providers": "supply",
         "orders": "orders",
+        "policies": "policies",
         "secrets": "secrets",
         "openapi": "documents",
         "settings-table": "documents",

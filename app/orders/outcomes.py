@@ -98,7 +98,9 @@ async def record_outcomes(session: Session, batch: Batch, outcomes: Outcomes) ->
             case NotSent(reason=reason):
                 await _not_sent(session, batch, handover, reason)
             case Refused():
-                await _refused(session, batch, handover, outcome)
+                pass
+    refusals = {h.order_id: (h, o) for h, o in ours.items() if isinstance(o, Refused)}
+    await _record_refusals(session, batch, refusals)
     await _judge_provider(session, batch, ours)
 
 
@@ -122,13 +124,6 @@ async def _accept(
         due = now_of(session) + FIRST_POLL / batch.time_scale
         await work.put_many(session, FOLLOW, [(ref, lane) for ref in refs], due_at=due)
     return doubtful
-
-
-async def _order_of(session: Session, handover: Handover) -> Order:
-    order = await repository.lock(session, handover.order_id)
-    if order is None:
-        raise LookupError(f"order {handover.order_id} was leased and does not exist")
-    return order
 
 
 async def _lose(session: Session, batch: Batch, handover: Handover, reason: str) -> None:
@@ -165,7 +160,26 @@ async def _not_sent(session: Session, batch: Batch, handover: Handover, reason: 
     await wait(session, [handover.order_id], reason=protection.Closed.BREAKER, delay=delay)
 
 
-async def _refused(session: Session, batch: Batch, handover: Handover, refused: Refused) -> None:
+async def _record_refusals(
+    session: Session, batch: Batch, refusals: Mapping[int, tuple[Handover, Refused]]
+) -> None:
+    """In the order in which wallets are locked, and routes before any of them."""
+    if not refusals:
+        return
+    gone = {
+        h.attempt_id: o.reason for h, o in refusals.values() if o.kind is RefusalKind.SERVICE_GONE
+    }
+    for attempt_id, reason in gone.items():
+        route_id = await attempt_repository.route_of(session, attempt_id)
+        await catalog.close_route(session, route_id, reason=reason)
+    for order in await repository.lock_many(session, refusals, OrderState.SUBMITTING):
+        handover, refused = refusals[order.id]
+        await _refused(session, batch, order, handover, refused)
+
+
+async def _refused(
+    session: Session, batch: Batch, order: Order, handover: Handover, refused: Refused
+) -> None:
     """The provider certainly took nothing: the next route, a wait, an end, or a person's look."""
     scale = batch.time_scale
     if refused.kind is RefusalKind.UNSEEN:
@@ -174,9 +188,8 @@ async def _refused(session: Session, batch: Batch, handover: Handover, refused: 
     await attempt_repository.end(
         session, handover.attempt_id, AttemptState.REFUSED, outcome=refused.kind
     )
-    order = await _order_of(session, handover)
     if refused.kind in FOR_GOOD:
-        await _next_route_or_fail(session, order, handover, refused)
+        await _next_route_or_fail(session, order, refused)
         return
     await attempt_repository.put_back(session, [order.id], actor=str(ACTOR))
     match refused.kind:
@@ -208,14 +221,9 @@ async def _review(session: Session, handover: Handover, refused: Refused) -> Non
     await work.finish(session, DISPATCH, [str(handover.order_id)])
 
 
-async def _next_route_or_fail(
-    session: Session, order: Order, handover: Handover, refused: Refused
-) -> None:
+async def _next_route_or_fail(session: Session, order: Order, refused: Refused) -> None:
     offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
     history = (await earlier_attempts(session, [order.id]))[order.id]
-    if refused.kind is RefusalKind.SERVICE_GONE:
-        tried = await attempt_repository.route_of(session, handover.attempt_id)
-        await catalog.close_route(session, tried, reason=refused.reason)
     route = next_route(offer, history)
     if route is not None:
         await attempt_repository.put_back(session, [order.id], actor=str(ACTOR))

@@ -318,7 +318,7 @@ async def release_all_holds(session: Session, order_id: int) -> None:
 
 
 async def queued_since_before(session: Session, moment: datetime, *, limit: int) -> Sequence[int]:
-    """Orders that have waited since before a moment and were never handed on."""
+    """Orders not handed on since before a moment, in the order in which wallets are locked."""
     return (
         await session.scalars(
             select(Order.id)
@@ -327,7 +327,7 @@ async def queued_since_before(session: Session, moment: datetime, *, limit: int)
                 Order.state == OrderState.QUEUED,
                 Order.created_at < moment,
             )
-            .order_by(Order.id)
+            .order_by(Order.book_id, Order.id)
             .limit(limit)
         )
     ).all()

@@ -19,6 +19,7 @@ from app.web import problems
 log = get_logger(__name__)
 
 REQUEST_ID: Final = "X-Request-Id"
+STRICT_TRANSPORT: Final = "Strict-Transport-Security"
 _GIVEN_ID: Final = re.compile(r"[0-9A-Za-z._-]{8,64}")
 _QUIET: Final = {"/livez", "/readyz", "/healthz", "/metrics"}
 SLOW_SECONDS: Final = 1.0
@@ -51,6 +52,8 @@ class RequestMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers.update(answer_headers)
                 headers[REQUEST_ID] = request_id
+                if scope["scheme"] == "https":
+                    headers[STRICT_TRANSPORT] = "max-age=31536000"
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")

@@ -1,4 +1,4 @@
-"""Input that is wrong in every way that we could think of: a refusal of its own, and never a row."""
+"""Input that is wrong in every way we could think of: a refusal of its own, and never a row."""
 
 import json
 from collections.abc import AsyncIterator

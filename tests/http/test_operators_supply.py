@@ -1,0 +1,434 @@
+"""Operators and what is sold: providers, exchange rates, services, attestations, routes."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.runtime import Runtime
+from app.core.settings import Settings
+from app.providers.protocol import ServiceType
+from app.supply import service as supply
+from tests.fixtures.world import OperatorCaller, RouteTo, World, order_body
+from tests.http.problems import pointers, problem
+from tests.http.routes import BODIES
+from tests.http.test_bad_input import everything_in
+from tests.http.test_reads import walk
+
+
+async def call(
+    client: httpx.AsyncClient, operator: OperatorCaller, method: str, path: str, body: Any = None
+) -> httpx.Response:
+    return await client.request(method, f"/v1/operator{path}", json=body, headers=operator.headers)
+
+
+class TestProviders:
+    @pytest.mark.policy("PRI-4", "SEC-1")
+    async def test_credentials_go_in_and_never_come_out(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime
+    ) -> None:
+        operator = await world.operator()
+        body = BODIES["operatorCreateProvider"] | {"credentials": {"key": "c4n4ry"}}
+
+        made = await call(client, operator, "POST", "/providers", body)
+        assert made.status_code == 201
+        path = f"/providers/{made.json()['id']}"
+        changed = await call(
+            client,
+            operator,
+            "PATCH",
+            path,
+            {"credentials": {"key": "c4n4ry-2"}, "in_flight_max": 3, "calls_per_minute": 90},
+        )
+
+        read = await call(client, operator, "GET", path)
+        listed = await call(client, operator, "GET", "/providers")
+        assert changed.json() == read.json() == listed.json()["data"][0]
+        assert (read.json()["in_flight_max"], read.json()["calls_per_minute"]) == (3, 90)
+        assert not any("c4n4ry" in answer.text for answer in (made, changed, read, listed))
+        assert "c4n4ry" not in await everything_in(runtime)
+        async with runtime.uow.begin() as session:
+            provider = await supply.get_public(session, made.json()["id"])
+        account = supply.account_of(provider, runtime.keys, time_scale=1)
+        assert account.credentials == {"key": "c4n4ry-2"}
+
+    @pytest.mark.refuses("operatorCreateProvider", "provider-name-taken")
+    async def test_a_name_is_given_once(self, client: httpx.AsyncClient, world: World) -> None:
+        operator = await world.operator()
+        body = BODIES["operatorCreateProvider"]
+        await call(client, operator, "POST", "/providers", body)
+
+        again = await call(client, operator, "POST", "/providers", body)
+
+        problem(again, 409, "provider-name-taken")
+
+    @pytest.mark.refuses("operatorCreateProvider", "invalid-input")
+    async def test_an_adapter_that_there_is_not_is_refused(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        body = BODIES["operatorCreateProvider"] | {"adapter": "telepathy"}
+
+        answer = await call(client, await world.operator(), "POST", "/providers", body)
+
+        assert pointers(problem(answer, 422, "invalid-input")) == ["/adapter"]
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"base_url": "http://upstream.example/api"},
+            {"base_url": "ftp://upstream.example"},
+            {"base_url": "https://upstream.example/\u0000"},
+            {"currency": "usd"},
+            {"in_flight_max": 0},
+            {"in_flight_max": 201},
+            {"calls_per_minute": 100_001},
+            {"credentials": {"key": ""}},
+            {"credentials": {"key": 7}},
+            {"credentials": {str(n): "x" for n in range(11)}},
+            {"simulated": "yes"},
+            {"name": "n" * 101},
+        ],
+    )
+    async def test_a_field_out_of_its_bounds_is_refused(
+        self, fields: dict[str, Any], client: httpx.AsyncClient, world: World
+    ) -> None:
+        body = BODIES["operatorCreateProvider"] | fields
+
+        answer = await call(client, await world.operator(), "POST", "/providers", body)
+
+        [pointer] = pointers(problem(answer, 422, "validation-failed"))
+        assert pointer.split("/")[1] == next(iter(fields))
+
+    async def test_a_paused_provider_is_handed_nothing_until_it_is_resumed(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, provider = await world.operator(), await world.provider()
+        path = f"/providers/{supply.public_provider_id(provider.id)}"
+
+        paused = await call(client, operator, "POST", f"{path}/pause")
+        resumed = await call(client, operator, "POST", f"{path}/resume")
+
+        assert (paused.json()["state"], paused.json()["pause_reason"]) == ("paused", "operator")
+        assert (resumed.json()["state"], resumed.json()["pause_reason"]) == ("active", None)
+
+    async def test_providers_are_listed_page_by_page(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator = await world.operator()
+        names = [(await world.provider()).name for _ in range(3)]
+
+        listed = await walk(client, operator, "/v1/operator/providers", 2)
+
+        assert [one["name"] for one in listed] == names[::-1]
+
+
+class TestSimulatorsInProduction:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"environment": "production"})
+
+    async def test_a_simulator_is_refused(self, client: httpx.AsyncClient, world: World) -> None:
+        body = BODIES["operatorCreateProvider"] | {"simulated": True}
+
+        answer = await call(client, await world.operator(), "POST", "/providers", body)
+
+        assert pointers(problem(answer, 422, "invalid-input")) == ["/simulated"]
+
+
+class TestExchangeRates:
+    async def test_a_stated_rate_makes_a_foreign_route_sellable_at_its_worth(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, reseller = await world.operator(), await world.reseller()
+        provider = await world.provider(currency="EUR")
+        service = await world.service(rate="1.10", routes=[RouteTo(provider, cost="1.00")])
+        placing = {"headers": reseller.headers | {"Idempotency-Key": "k"}}
+
+        for rate, status in (("1.100001", 409), ("1.10", 201)):
+            put = await call(client, operator, "PUT", "/exchange-rates/EUR", {"rate": rate})
+            assert put.status_code == 200
+            assert put.json()["rate"] == rate
+            answer = await client.post(
+                "/v1/orders", json=order_body(service, quantity=1000), **placing
+            )
+            assert answer.status_code == status
+
+    @pytest.mark.refuses("operatorPutExchangeRate", "invalid-input")
+    @pytest.mark.parametrize(
+        ("currency", "rate", "blamed"),
+        [("EUR", "0", "/rate"), ("EUR", "-1.10", "/rate"), ("USD", "1.10", "currency")],
+    )
+    async def test_a_rate_of_nothing_or_of_the_selling_currency_is_refused(
+        self, currency: str, rate: str, blamed: str, client: httpx.AsyncClient, world: World
+    ) -> None:
+        answer = await call(
+            client, await world.operator(), "PUT", f"/exchange-rates/{currency}", {"rate": rate}
+        )
+
+        assert pointers(problem(answer, 422, "invalid-input")) == [blamed]
+
+    @pytest.mark.parametrize("currency", ["eur", "EURO", "E1R", "EUR%0A"])
+    async def test_a_currency_that_is_none_is_refused(
+        self, currency: str, client: httpx.AsyncClient, world: World
+    ) -> None:
+        answer = await call(
+            client, await world.operator(), "PUT", f"/exchange-rates/{currency}", {"rate": "1.1"}
+        )
+
+        assert pointers(problem(answer, 422, "validation-failed")) == ["currency"]
+
+
+class TestServices:
+    @pytest.mark.policy("AUP-2")
+    @pytest.mark.refuses("operatorChangeService", "not-attested")
+    async def test_a_service_is_sold_only_with_an_attestation_and_only_as_long(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, reseller = await world.operator(), await world.reseller()
+        provider = supply.public_provider_id((await world.provider()).id)
+        made = await call(client, operator, "POST", "/services", BODIES["operatorCreateService"])
+        assert made.status_code == 201, made.text
+        service = made.json()
+        assert (service["state"], service["attestation"], service["routes"]) == (
+            "off_sale",
+            None,
+            [],
+        )
+        assert service["rate"] == {"amount": "0.90", "currency": "USD"}
+        path = f"/services/{service['id']}"
+        route = {"provider_id": provider, "provider_service": "101", "cost": "0.50"}
+        routed = await call(client, operator, "POST", f"{path}/routes", route)
+        assert routed.status_code == 201
+        public = f"/v1/services/{service['id']}"
+
+        on_sale = await call(client, operator, "PATCH", path, {"state": "on_sale"})
+        problem(on_sale, 409, "not-attested")
+
+        attested = await call(
+            client, operator, "PUT", f"{path}/attestation", BODIES["operatorAttestService"]
+        )
+        assert attested.json()["operator_id"] == operator.id
+        on_sale = await call(client, operator, "PATCH", path, {"state": "on_sale"})
+        assert on_sale.json()["state"] == "on_sale"
+        assert on_sale.json()["attestation"] == attested.json()
+        assert on_sale.json()["routes"] == [routed.json()]
+        assert (await client.get(public, headers=reseller.headers)).status_code == 200
+
+        withdrawn = await call(client, operator, "DELETE", f"{path}/attestation")
+        assert withdrawn.status_code == 204
+        problem(await client.get(public, headers=reseller.headers), 404, "not-found")
+        read = (await call(client, operator, "GET", path)).json()
+        assert (read["state"], read["attestation"]) == ("off_sale", None)
+        on_sale = await call(client, operator, "PATCH", path, {"state": "on_sale"})
+        problem(on_sale, 409, "not-attested")
+
+    @pytest.mark.policy("AUP-2")
+    @pytest.mark.parametrize(
+        "method", ["bots", "fake_accounts", "hijacked_accounts", "unknown", ""]
+    )
+    async def test_a_method_that_is_not_lawful_cannot_be_attested(
+        self, method: str, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service(attested=False)
+
+        answer = await call(
+            client,
+            operator,
+            "PUT",
+            f"/services/{service.id}/attestation",
+            {"method": method, "document": "d"},
+        )
+
+        assert pointers(problem(answer, 422, "validation-failed")) == ["/method"]
+
+    async def test_a_second_attestation_takes_the_place_of_the_first(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service()
+        path = f"/services/{service.id}"
+
+        await call(
+            client,
+            operator,
+            "PUT",
+            f"{path}/attestation",
+            {"method": "creators", "document": "contract 8"},
+        )
+
+        read = (await call(client, operator, "GET", path)).json()
+        assert read["attestation"]["method"] == "creators"
+        assert read["state"] == "on_sale"
+        assert await world.count("service_attestations") == 2
+
+    @pytest.mark.refuses("operatorCreateService", "invalid-input")
+    @pytest.mark.parametrize(
+        ("fields", "blamed"),
+        [
+            ({"min_quantity": 11, "max_quantity": 10}, "/max_quantity"),
+            ({"delivery_hours_min": 9, "delivery_hours_max": 8}, "/delivery_hours_max"),
+            ({"type": "package"}, "/price_unit"),
+            ({"package_units": 5}, "/package_units"),
+            ({"rate": "0"}, "/rate"),
+            ({"rate": "-0.90"}, "/rate"),
+            ({"rate": "9000000000", "max_quantity": 100_000_000}, "/rate"),
+        ],
+    )
+    async def test_a_service_that_contradicts_itself_is_refused(
+        self, fields: dict[str, Any], blamed: str, client: httpx.AsyncClient, world: World
+    ) -> None:
+        body = BODIES["operatorCreateService"] | fields
+
+        answer = await call(client, await world.operator(), "POST", "/services", body)
+
+        assert pointers(problem(answer, 422, "invalid-input")) == [blamed]
+
+    @pytest.mark.refuses("operatorChangeService", "invalid-input")
+    @pytest.mark.parametrize(
+        ("fields", "blamed"),
+        [
+            ({"min_quantity": 100_001}, "/max_quantity"),
+            ({"rate": "0.00"}, "/rate"),
+            ({"package_units": 7}, "/package_units"),
+        ],
+    )
+    async def test_a_change_that_contradicts_the_rest_is_refused(
+        self, fields: dict[str, Any], blamed: str, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service()
+
+        answer = await call(client, operator, "PATCH", f"/services/{service.id}", fields)
+
+        assert pointers(problem(answer, 422, "invalid-input")) == [blamed]
+        read = (await call(client, operator, "GET", f"/services/{service.id}")).json()
+        assert read["min_quantity"] == 10
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"rate": 0.9},
+            {"rate": "NaN"},
+            {"price_unit": 10},
+            {"type": "bots"},
+            {"tier": "gold"},
+            {"max_quantity": 100_000_001},
+            {"min_quantity": 0},
+            {"markup_basis_points": -10_001},
+            {"markup_basis_points": 10**400},
+            {"delivery_hours_max": 0},
+            {"description": "d" * 4001},
+            {"description": "a\u0000b"},
+            {"refill": "yes"},
+            {"id": 7},
+            {"state": "on_sale"},
+        ],
+    )
+    async def test_a_field_out_of_its_bounds_is_refused(
+        self, fields: dict[str, Any], client: httpx.AsyncClient, world: World
+    ) -> None:
+        body = BODIES["operatorCreateService"] | fields
+
+        answer = await call(client, await world.operator(), "POST", "/services", body)
+
+        assert pointers(problem(answer, 422, "validation-failed")) == [f"/{next(iter(fields))}"]
+        assert await world.count("services") == 0
+
+    async def test_every_field_can_be_changed(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator = await world.operator()
+        package = await world.service(type=ServiceType.PACKAGE, rate="6.00")
+        fields = {
+            "name": "Starter",
+            "description": "Everything\nyou need",
+            "category": "Packages",
+            "rate": "7.50",
+            "markup_basis_points": 2500,
+            "package_units": 1000,
+            "below_cost_allowed": True,
+            "refill": True,
+            "cancel": False,
+            "delivery_hours_min": 2,
+            "delivery_hours_max": 48,
+            "risk_notice": "May drop.",
+            "state": "off_sale",
+        }
+
+        changed = await call(client, operator, "PATCH", f"/services/{package.id}", fields)
+
+        assert changed.status_code == 200, changed.text
+        expected = fields | {"rate": {"amount": "7.50", "currency": "USD"}}
+        assert {name: changed.json()[name] for name in fields} == expected
+
+    async def test_services_are_listed_page_by_page_on_sale_or_not(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator = await world.operator()
+        ids = [(await world.service(attested=attested)).id for attested in (True, False, True)]
+
+        listed = await walk(client, operator, "/v1/operator/services", 1)
+
+        assert [one["id"] for one in listed] == ids[::-1]
+        assert [one["attestation"] is not None for one in listed] == [True, False, True]
+
+
+class TestRoutes:
+    @pytest.mark.refuses("operatorCreateRoute", "route-exists")
+    @pytest.mark.refuses("operatorCreateRoute", "invalid-input")
+    async def test_a_route_is_added_once_and_changed(
+        self, client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operator, service = await world.operator(), await world.service(routes=[])
+        provider = supply.public_provider_id((await world.provider()).id)
+        path = f"/services/{service.id}/routes"
+        body = {"provider_id": provider, "provider_service": "101", "cost": "0.50"}
+
+        made = await call(client, operator, "POST", path, body)
+        assert made.status_code == 201
+        problem(await call(client, operator, "POST", path, body), 409, "route-exists")
+        changed = await call(
+            client,
+            operator,
+            "PATCH",
+            f"{path}/{made.json()['id']}",
+            {"cost": "0.60", "priority": 1, "state": "closed"},
+        )
+        assert changed.status_code == 200, changed.text
+        assert changed.json() == made.json() | {"cost": "0.60", "priority": 1, "state": "closed"}
+
+        monkeypatch.setattr("app.catalog.service.ROUTES_PER_SERVICE_MAX", 1)
+        one_more = await call(client, operator, "POST", path, body | {"provider_service": "102"})
+        assert pointers(problem(one_more, 422, "invalid-input")) == ["/provider_service"]
+
+    async def test_an_absent_provider_or_service_has_no_route(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service()
+        provider = supply.public_provider_id((await world.provider()).id)
+        body = BODIES["operatorCreateRoute"]
+
+        for path, fields in (
+            (f"/services/{service.id}/routes", {}),
+            ("/services/999999999/routes", {"provider_id": provider}),
+        ):
+            answer = await call(client, operator, "POST", path, body | fields)
+            problem(answer, 404, "not-found")
+
+    @pytest.mark.parametrize("cost", ["-0.01", "c4n4ry", 5])
+    async def test_a_cost_below_nothing_is_refused(
+        self, cost: object, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service()
+        provider = supply.public_provider_id((await world.provider()).id)
+        route = await call(client, operator, "GET", f"/services/{service.id}")
+        path = f"/services/{service.id}/routes"
+        body = {"provider_id": provider, "provider_service": "101", "cost": cost}
+
+        made = await call(client, operator, "POST", path, body)
+        changed = await call(
+            client, operator, "PATCH", f"{path}/{route.json()['routes'][0]['id']}", {"cost": cost}
+        )
+
+        for answer in (made, changed):
+            assert answer.status_code == 422, answer.text
+            assert pointers(answer.json()) == ["/cost"]
+            assert "c4n4ry" not in answer.text
