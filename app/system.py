@@ -62,7 +62,7 @@ async def metrics(request: Request) -> Response:
     runtime: Runtime = request.app.state.runtime
     token = runtime.settings.metrics_token
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if token is None or not hmac.compare_digest(given, token.get_secret_value()):
+    if token is None or not hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
         raise RouteUnknown
     async with runtime.uow.begin() as session:
         samples = await gauges.read(session)

@@ -1,4 +1,4 @@
-"""The least that could take an order: FastAPI, asyncpg, all of the product's writes in one statement.
+"""The least that could take an order: FastAPI, asyncpg, and all the writes in one statement.
 
 No key is verified, nothing is judged, priced, encrypted, limited or counted, no doorbell is rung.
 """

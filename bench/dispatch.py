@@ -95,7 +95,7 @@ async def _place_orders(stage: Stage) -> None:
             items = [
                 OrderCreate(
                     service_id=2, link=f"https://example.com/work/{uuid.uuid4()}", quantity=100
-                )
+                ).asked()
                 for _ in range(_BATCH)
             ]
             async with runtime.uow.begin() as session:

@@ -18,6 +18,7 @@ from app.core import work
 from app.core.doorbell import connect_arq, deserialize, queue_of, serialize
 from app.core.errors import AppError
 from app.core.logging import configure_logging, get_logger
+from app.core.metrics import WORK_FAILURES
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
@@ -102,6 +103,11 @@ async def _poll_forever(context: WorkerContext, kind: str) -> None:
         except AppError as error:
             log.warning("poll_put_off", kind=kind, error=error.detail)
             lanes = []
+        except Exception:
+            # A poll that ended for good would leave this kind to rings alone, and rings get lost.
+            WORK_FAILURES.labels(kind).inc()
+            log.exception("poll_failed", kind=kind)
+            lanes = []
         for lane in lanes[:LANES_AT_ONCE_MAX]:
             context.start_drain(kind, lane, DRAINS[kind])
         await asyncio.sleep(random.uniform(settings.poll_seconds_min, settings.poll_seconds_max))
@@ -149,6 +155,9 @@ async def _listen_forever(context: WorkerContext, kind: str) -> None:
             await worker.async_run()
         except (RedisError, OSError) as error:
             log.warning("arq_restarts", kind=kind, error=repr(error), seconds=round(pause, 1))
+        except Exception:
+            WORK_FAILURES.labels(kind).inc()
+            log.exception("arq_failed", kind=kind, seconds=round(pause, 1))
         finally:
             await redis.aclose(close_connection_pool=True)
         healthy = asyncio.get_running_loop().time() - started > RESTART_SECONDS_MAX

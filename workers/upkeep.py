@@ -11,7 +11,7 @@ from app.core import gauges, idempotency, work
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.logging import get_logger
-from app.core.metrics import PROVIDER_CALLS, WORK_FAILURES
+from app.core.metrics import PROVIDER_CALLS
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.ledger import service as ledger
@@ -179,13 +179,16 @@ async def _drain(
         leased = await context.runtime.uow.run(lease)
         if not leased.refs:
             return
+        failure: Exception | None = None
         for ref in leased.refs:
             try:
                 await one(ref)
-            except Exception:
+            except Exception as error:
                 # One that fails keeps no other from its turn; it is tried again once swept.
-                WORK_FAILURES.labels(kind).inc()
-                log.exception("work_failed", ref=ref)
+                log.exception("work_failed", kind=kind, ref=ref)
+                failure = error
+        if failure is not None:
+            raise failure
 
 
 async def _probe(context: WorkerContext, provider_id: UUID) -> None:

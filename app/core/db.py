@@ -39,6 +39,8 @@ DEADLOCK: Final = "40P01"
 LOCK_NOT_AVAILABLE: Final = "55P03"
 STATEMENT_CANCELED: Final = "57014"
 _TRY_AGAIN: Final = {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
+_AWAY: Final = ("08", "53", "57P")
+"""Connection trouble; out of disk, memory or connections; shutting down or starting up."""
 
 
 class Base(DeclarativeBase):
@@ -100,3 +102,9 @@ def is_retryable(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     return error.connection_invalidated or sqlstate_of(error) in _TRY_AGAIN
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database cannot serve for now: trying again at once would not help."""
+    state = sqlstate_of(error) or ""
+    return state == STATEMENT_CANCELED or state.startswith(_AWAY)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Index, LargeBinary, SmallInteger, delete, text, update
 from sqlalchemy.orm import Mapped, mapped_column
@@ -93,16 +94,21 @@ def request_hash(route: str, canonical_body: bytes) -> bytes:
 
 _CLAIM: Final = text(
     """
-    SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 7)) AS locked,
-           kept.request_hash, kept.status, kept.location, kept.body
-    FROM (SELECT 1) AS one
-    LEFT JOIN idempotency_keys AS kept ON kept.owner = :owner AND kept.key = :key
+    SELECT pg_try_advisory_xact_lock(hashtextextended(asked.owner || ':' || asked.key, 7))
+               AS locked, kept.request_hash, kept.status, kept.location, kept.body
+    FROM unnest(CAST(:owners AS text[]), CAST(:keys AS text[]))
+         WITH ORDINALITY AS asked (owner, key, number)
+    LEFT JOIN idempotency_keys AS kept ON kept.owner = asked.owner AND kept.key = asked.key
+    ORDER BY asked.number
     """
 )
 _KEEP: Final = Statement(
     """
     INSERT INTO idempotency_keys (owner, key, request_hash, status, location, body, created_at)
-    VALUES (:owner, :key, :request_hash, :status, :location, :body, :created_at)
+    SELECT owner, key, request_hash, status, location, body, :created_at
+    FROM unnest(CAST(:owners AS text[]), CAST(:keys AS text[]), CAST(:hashes AS bytea[]),
+                CAST(:statuses AS smallint[]), CAST(:locations AS text[]), CAST(:bodies AS bytea[]))
+         AS answer (owner, key, request_hash, status, location, body)
     ON CONFLICT (owner, key) DO NOTHING
     RETURNING status
     """
@@ -115,19 +121,37 @@ async def claim(session: Session, request: Request) -> Answer | None:
     Raises IdempotencyInFlight while another transaction holds it, IdempotencyKeyReused when it
     was committed for another request.
     """
-    name = f"{request.owner}:{request.key}"
-    row = (
-        await session.execute(_CLAIM, {"name": name, "owner": request.owner, "key": request.key})
-    ).one()
+    [claimed] = await claim_many(session, [request])
+    if isinstance(claimed, AppError):
+        raise claimed
+    return claimed
+
+
+async def claim_many(
+    session: Session, requests: Sequence[Request]
+) -> list[Answer | AppError | None]:
+    """The same for several at once; what `claim` raises is told of each."""
+    rows = await session.execute(
+        _CLAIM, {"owners": [r.owner for r in requests], "keys": [r.key for r in requests]}
+    )
+    claims: list[Answer | AppError | None] = []
+    taken: set[tuple[str, str]] = set()
+    for request, row in zip(requests, rows, strict=True):
+        name = (request.owner, request.key)
+        # To the database, a transaction that has a lock may take it again.
+        claims.append(_claimed(request, row, locked=row.locked and name not in taken))
+        taken.add(name)
+    return claims
+
+
+def _claimed(request: Request, row: Any, *, locked: bool) -> Answer | AppError | None:
     if row.request_hash is not None:
         if row.request_hash != request.request_hash:
-            raise IdempotencyKeyReused
+            return IdempotencyKeyReused()
         if row.body is None:
-            raise IdempotencyAnswerExpired
+            return IdempotencyAnswerExpired()
         return Answer(row.status, row.body, row.location)
-    if not row.locked:
-        raise IdempotencyInFlight
-    return None
+    return None if locked else IdempotencyInFlight()
 
 
 async def keep(session: Session, request: Request, answer: Answer) -> None:
@@ -136,17 +160,22 @@ async def keep(session: Session, request: Request, answer: Answer) -> None:
     Raises IdempotencyInFlight, and so undoes the effect, when another transaction committed under
     the key between our look and our lock.
     """
+    await keep_many(session, [(request, answer)])
+
+
+async def keep_many(session: Session, answers: Sequence[tuple[Request, Answer]]) -> None:
+    """The same for several at once: one that cannot be kept undoes the effects of all."""
     kept = await _KEEP.rows(
         session,
-        owner=request.owner,
-        key=request.key,
-        request_hash=request.request_hash,
-        status=answer.status,
-        location=answer.location,
-        body=answer.body,
+        owners=[request.owner for request, _ in answers],
+        keys=[request.key for request, _ in answers],
+        hashes=[request.request_hash for request, _ in answers],
+        statuses=[answer.status for _, answer in answers],
+        locations=[answer.location for _, answer in answers],
+        bodies=[answer.body for _, answer in answers],
         created_at=now_of(session),
     )
-    if not kept:
+    if len(kept) != len(answers):
         raise IdempotencyInFlight
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.core.clock import Clock
-from app.core.db import STATEMENT_CANCELED, Session, Sessions, is_retryable, sqlstate_of
+from app.core.db import Session, Sessions, is_away, is_retryable, sqlstate_of
 from app.core.doorbell import Doorbell, Ring
 from app.core.errors import OutcomeUnknown, Unavailable
+from app.core.gathering import Gathering
 from app.core.logging import get_logger
 
 log = get_logger(__name__)
@@ -24,8 +25,19 @@ TRIES_MAX: Final = 3
 PAUSE_SECONDS_MIN: Final = 0.02
 PAUSE_SECONDS_MAX: Final = 0.2
 
+# Nobody listens, nobody answers in time, or all connections are taken.
+_NOT_CONNECTED: Final = (PoolTimeout, ConnectionError, TimeoutError)
+
+TOGETHER_MAX: Final = 32
+
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 Transaction = Callable[[Session], Awaitable[Result]]
+Together = Callable[[Session, Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
+
+
+class OnItsOwn(Exception):
+    """An item's answer inside a transaction of several: it asks for one of its own."""
 
 
 class UnitOfWork:
@@ -34,6 +46,7 @@ class UnitOfWork:
     def __init__(self, sessions: Sessions, clock: Clock, doorbell: Doorbell) -> None:
         self._sessions = sessions
         self._doorbell = doorbell
+        self._gatherings: dict[Together[Any, Any], Gathering[Any, Any]] = {}
         self.clock = clock
 
     @asynccontextmanager
@@ -47,10 +60,10 @@ class UnitOfWork:
             async with self._begin() as session:
                 yield session
         except DBAPIError as error:
-            if is_retryable(error) or sqlstate_of(error) == STATEMENT_CANCELED:
+            if is_retryable(error) or is_away(error):
                 raise Unavailable from error
             raise
-        except (PoolTimeout, ConnectionError) as error:
+        except _NOT_CONNECTED as error:
             raise Unavailable from error
 
     @asynccontextmanager
@@ -85,14 +98,50 @@ class UnitOfWork:
                     raise
             except DBAPIError as error:
                 if not is_retryable(error):
+                    if is_away(error):
+                        raise Unavailable from error
                     raise
                 log.info("transaction_retried", tried=tried, sqlstate=sqlstate_of(error))
-            except (PoolTimeout, ConnectionError) as error:
+            except _NOT_CONNECTED as error:
                 # No connection was to be had: waiting longer would only lengthen the queue.
                 raise Unavailable from error
             await asyncio.sleep(random.uniform(PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX))
         async with self.begin() as session:
             return await transaction(session)
+
+    async def together(self, transaction: Together[Item, Result], item: Item) -> Result:
+        """Run a transaction for everyone who asks for it meanwhile; this item's result.
+
+        `transaction` must be repeatable, as in `run`. It answers each item with a result, with the
+        refusal to raise here, or with OnItsOwn. When it raises, all is undone, and each item gets
+        a transaction of its own: nobody fails by the company he is in.
+        """
+        gathering = self._gatherings.get(transaction)
+        if gathering is None:
+
+            async def all_of(items: Sequence[Item]) -> Sequence[Result | Exception]:
+                return await self._all_of(transaction, items)
+
+            gathering = self._gatherings[transaction] = Gathering(all_of, size_max=TOGETHER_MAX)
+        outcome: Result | Exception = await gathering.ask(item)
+        if isinstance(outcome, OnItsOwn):
+            [outcome] = await self._all_of(transaction, [item])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _all_of(
+        self, transaction: Together[Item, Result], items: Sequence[Item]
+    ) -> Sequence[Result | Exception]:
+        try:
+            return await self.run(lambda session: transaction(session, items), repeatable=True)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                raise
+            log.info("transaction_split", items=len(items), error=type(error).__name__)
+            return [OnItsOwn() for _ in items]
 
 
 def now_of(session: Session) -> datetime:

@@ -7,62 +7,81 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, insert, select, text, update
+from sqlalchemy import Row as SqlRow
+from sqlalchemy import and_, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db import Session
 from app.core.ids import new_id
-from app.core.statements import Statement
+from app.core.statements import Row, Statement
 from app.ledger.models import HOUSE, Account, AccountKind, Installation, Journal, Posting
 
+_LOCK_WALLETS: Final = """
+    SELECT book_id, balance, spendable FROM accounts
+    WHERE kind = 'wallet' AND book_id = ANY(CAST(:book_ids AS uuid[]))
+    ORDER BY book_id FOR UPDATE
+"""
+_WAIT_FOR_WALLETS: Final = Statement(_LOCK_WALLETS)
+_TAKE_FREE_WALLETS: Final = Statement(f"{_LOCK_WALLETS} SKIP LOCKED")
 _HOLD: Final = Statement(
     """
-    WITH taken AS (
-        UPDATE accounts SET balance = balance - :total, held = held + :total
-        WHERE book_id = :book_id AND kind = 'wallet' AND spendable AND balance >= :total
-        RETURNING id, balance
-    ), item AS (
+    WITH item AS (
         SELECT * FROM unnest(
-            CAST(:journal_ids AS uuid[]), CAST(:order_ids AS bigint[]),
+            CAST(:book_ids AS uuid[]), CAST(:journal_ids AS uuid[]), CAST(:order_ids AS bigint[]),
             CAST(:amounts AS bigint[]), CAST(:afters AS bigint[])
-        ) AS item (journal_id, order_id, amount, spent_after)
+        ) AS item (book_id, journal_id, order_id, amount, spent_after)
+    ), spent AS (
+        SELECT book_id, CAST(sum(amount) AS bigint) AS total FROM item GROUP BY book_id
+    ), taken AS (
+        UPDATE accounts SET balance = balance - spent.total, held = held + spent.total
+        FROM spent
+        WHERE accounts.book_id = spent.book_id AND kind = 'wallet' AND spendable
+          AND balance >= spent.total
+        RETURNING accounts.id, accounts.book_id, balance, spent.total
     ), entry AS (
         INSERT INTO journal (id, kind, ref_type, ref_id, created_at)
-        SELECT item.journal_id, 'order_hold', 'order', item.order_id::text, :now FROM item, taken
+        SELECT item.journal_id, 'order_hold', 'order', item.order_id::text, :now
+        FROM item JOIN taken USING (book_id)
     )
     INSERT INTO postings (journal_id, line, account_id, amount, balance_after, order_id)
     SELECT item.journal_id, 1, taken.id, -item.amount,
-           taken.balance + :total - item.spent_after, item.order_id
-    FROM item, taken
+           taken.balance + taken.total - item.spent_after, item.order_id
+    FROM item JOIN taken USING (book_id)
     UNION ALL
     SELECT item.journal_id, 2, CAST(:held_id AS uuid), item.amount, NULL, item.order_id
-    FROM item, taken
+    FROM item JOIN taken USING (book_id)
     RETURNING journal_id
     """
 )
+_LINES_PER_HOLD: Final = 2
 
 
-async def hold_from_wallet(
-    session: Session, book_id: UUID, holds: Sequence[tuple[int, int]], *, now: datetime
+async def hold_from_wallets(
+    session: Session, holds: Sequence[tuple[UUID, int, int]], *, now: datetime
 ) -> bool:
-    """Take the sum of (order id, micros) from a wallet that covers it; else nothing, and False."""
-    spent = 0
+    """Take each (book, order id, micros) from wallets that cover them; False if one does not."""
+    spent: dict[UUID, int] = {}
     afters = []
-    for _, amount in holds:
-        spent += amount
-        afters.append(spent)
+    for book_id, _, amount in holds:
+        spent[book_id] = spent.get(book_id, 0) + amount
+        afters.append(spent[book_id])
     rows = await _HOLD.rows(
         session,
-        total=spent,
-        book_id=book_id,
+        book_ids=[book_id for book_id, _, _ in holds],
         journal_ids=[new_id() for _ in holds],
-        order_ids=[order_id for order_id, _ in holds],
-        amounts=[amount for _, amount in holds],
+        order_ids=[order_id for _, order_id, _ in holds],
+        amounts=[amount for _, _, amount in holds],
         afters=afters,
         held_id=HOUSE[AccountKind.HELD],
         now=now,
     )
-    return bool(rows)
+    return len(rows) == _LINES_PER_HOLD * len(holds)
+
+
+async def lock_wallets(session: Session, book_ids: Sequence[UUID], *, wait: bool) -> list[Row]:
+    """Lock the wallets of these books: all of them, or those that nobody else has locked."""
+    statement = _WAIT_FOR_WALLETS if wait else _TAKE_FREE_WALLETS
+    return await statement.rows(session, book_ids=list(book_ids))
 
 
 async def find_wallet(session: Session, book_id: UUID) -> Account | None:
@@ -151,7 +170,7 @@ async def postings_of(
 
 async def wallet_page(
     session: Session, book_id: UUID, *, before: UUID | None, limit: int
-) -> Sequence[Row[UUID, str, str | None, datetime, int, int | None, int | None]]:
+) -> Sequence[SqlRow[UUID, str, str | None, datetime, int, int | None, int | None]]:
     """Movements of a wallet, newest first."""
     statement = (
         select(

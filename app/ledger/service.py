@@ -32,6 +32,14 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Wallet:
+    """A locked wallet: what it has, and whether its owner may spend at all."""
+
+    available: Money
+    spendable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Transaction:
     """One movement of a wallet."""
 
@@ -68,13 +76,34 @@ async def hold(session: Session, book_id: UUID, holds: Sequence[tuple[int, Money
     Raises InsufficientFunds, or SpendingStopped for an account that may not spend. The wallet is
     checked and changed by one statement, so that parallel orders can never overdraw it.
     """
-    amounts = [(order_id, charge.micros) for order_id, charge in holds]
-    if await repository.hold_from_wallet(session, book_id, amounts, now=now_of(session)):
+    amounts = [(book_id, order_id, charge.micros) for order_id, charge in holds]
+    if await repository.hold_from_wallets(session, amounts, now=now_of(session)):
         return
     wallet = await repository.find_wallet(session, book_id)
     if wallet is not None and not wallet.spendable:
         raise SpendingStopped
     raise InsufficientFunds
+
+
+async def hold_each(session: Session, holds: Sequence[tuple[UUID, int, Money]]) -> None:
+    """Take the charges of (book, order id, charge) from wallets that `lock_wallets` has shown to
+    cover them. Raises InsufficientFunds, with something taken, where one does not after all.
+    """
+    amounts = [(book_id, order_id, charge.micros) for book_id, order_id, charge in holds]
+    if not await repository.hold_from_wallets(session, amounts, now=now_of(session)):
+        raise InsufficientFunds
+
+
+async def lock_wallets(
+    session: Session, book_ids: Sequence[UUID], *, wait: bool
+) -> dict[UUID, Wallet]:
+    """Lock wallets for the rest of the transaction and tell what each can spend.
+
+    Without `wait`, those that another transaction has locked are left out. A book that never had
+    money has no wallet.
+    """
+    rows = await repository.lock_wallets(session, book_ids, wait=wait)
+    return {row.book_id: Wallet(Money(row.balance), spendable=row.spendable) for row in rows}
 
 
 async def lock_available(session: Session, book_id: UUID) -> Money:

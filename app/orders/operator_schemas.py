@@ -13,7 +13,7 @@ from app.core.money import Money
 from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
 from app.orders.states import OrderState
 from app.supply.service import public_provider_id
-from app.web.fields import Line
+from app.web.fields import SAFE_INTEGER_MAX, Line
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
 
 Reason = Annotated[Line, Field(max_length=500)]
@@ -55,7 +55,9 @@ class ResolveEnded(InputModel):
     """How an order under review ended in truth."""
 
     outcome: Literal["completed", "partial", "canceled", "failed"]
-    remains: StrictInt | None = Field(None, ge=1, description="For `partial`: what is missing.")
+    remains: StrictInt | None = Field(
+        None, ge=1, le=SAFE_INTEGER_MAX, description="For `partial`: what is missing."
+    )
     reason: Reason
 
 

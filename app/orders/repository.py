@@ -26,21 +26,22 @@ _PLACE: Final = Statement(
     """
     WITH item AS (
         SELECT * FROM unnest(
-            CAST(:id AS bigint[]), CAST(:service_id AS bigint[]), CAST(:quantity AS bigint[]),
-            CAST(:units AS bigint[]), CAST(:charge AS bigint[]), CAST(:rate_micros AS bigint[]),
+            CAST(:id AS bigint[]), CAST(:book_id AS uuid[]), CAST(:service_id AS bigint[]),
+            CAST(:quantity AS bigint[]), CAST(:units AS bigint[]), CAST(:charge AS bigint[]), CAST(:rate_micros AS bigint[]),
             CAST(:price_unit AS int[]), CAST(:markup_basis_points AS int[]),
             CAST(:cost_micros AS bigint[]), CAST(:link_hash AS bytea[]),
             CAST(:reference AS text[]), CAST(:deliver_by AS timestamptz[]),
-            CAST(:sealed AS bytea[])
+            CAST(:sealed AS bytea[]), CAST(:actor AS text[])
         ) AS item (
-            id, service_id, quantity, units, charge, rate_micros, price_unit,
-            markup_basis_points, cost_micros, link_hash, reference, deliver_by, sealed)
+            id, book_id, service_id, quantity, units, charge, rate_micros, price_unit,
+            markup_basis_points, cost_micros, link_hash, reference, deliver_by, sealed,
+            actor)
     ), placed AS (
         INSERT INTO orders (
             id, book_id, service_id, state, quantity, units, charge, held, earned, refunded,
             forfeited, rate_micros, price_unit, markup_basis_points, cost_micros, link_hash,
             reference, version, created_at, deliver_by)
-        SELECT id, :book_id, service_id, 'queued', quantity, units, charge, charge, 0, 0,
+        SELECT id, book_id, service_id, 'queued', quantity, units, charge, charge, 0, 0,
                0, rate_micros, price_unit, markup_basis_points, cost_micros, link_hash,
                reference, 1, :now, deliver_by
         FROM item
@@ -48,11 +49,12 @@ _PLACE: Final = Statement(
         INSERT INTO order_inputs (order_id, sealed) SELECT id, sealed FROM item
     )
     INSERT INTO order_events (order_id, seq, type, actor, public, data, at)
-    SELECT id, 1, 'place', :actor, true, '{}', :now FROM item
+    SELECT id, 1, 'place', actor, true, '{}', :now FROM item
     """
 )
 _PLACE_COLUMNS: Final = (
     "id",
+    "book_id",
     "service_id",
     "quantity",
     "units",
@@ -65,6 +67,7 @@ _PLACE_COLUMNS: Final = (
     "reference",
     "deliver_by",
     "sealed",
+    "actor",
 )
 
 
@@ -73,12 +76,10 @@ async def next_order_ids(session: Session, count: int) -> list[int]:
     return [row.id for row in await _NEXT_IDS.rows(session, count=count)]
 
 
-async def insert_orders(
-    session: Session, book_id: UUID, rows: Sequence[dict[str, Any]], *, actor: str
-) -> None:
-    """Orders of one book with their sealed inputs and their first events, in one statement."""
+async def insert_orders(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Orders with their sealed inputs and their first events, in one statement."""
     columns = {name: [row[name] for row in rows] for name in _PLACE_COLUMNS}
-    await _PLACE.rows(session, book_id=book_id, actor=actor, now=now_of(session), **columns)
+    await _PLACE.rows(session, now=now_of(session), **columns)
 
 
 async def move(

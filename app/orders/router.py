@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.catalog.errors import ServiceUnavailable, ServiceUnknown
+from app.core import idempotency
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import AppError, NotFound
+from app.core.idempotency import Answer
 from app.core.runtime import Runtime
+from app.core.uow import OnItsOwn
 from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import service
 from app.orders.errors import OrderNotCancelable, TestOrdersUnavailable
@@ -28,6 +33,7 @@ from app.orders.schemas import (
     OrderPage,
     OrderRead,
 )
+from app.orders.service import Purchase
 from app.orders.states import V1_STATUS
 from app.resellers.auth import SECURED, Caller, CallerDep, ResellerRoute, needs
 from app.resellers.errors import AccountSuspended
@@ -36,7 +42,7 @@ from app.resellers.scopes import Scope
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
 from app.web.fields import SAFE_INTEGER_MAX
-from app.web.idempotency import IdempotencyKeyHeader, Made, once
+from app.web.idempotency import IdempotencyKeyHeader, Made, answer_response, asked_of, once
 from app.web.openapi import BODY, GUARDED, IDEMPOTENT, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 from app.web.problems import problem_of
@@ -73,23 +79,60 @@ async def create_order(
     idempotency_key: IdempotencyKeyHeader = None,
 ) -> Response:
     """Place an order. Repeat with the same Idempotency-Key to get the same answer back."""
+    asked = asked_of(request, caller.owner, idempotency_key)
+    _refuse_test_book(caller)
+    wanted = Wanted(asked, Purchase(caller.book_id, body.asked(), caller.actor), runtime)
+    answer, replayed = await runtime.uow.together(place_wanted, wanted)
+    return answer_response(answer, replayed=replayed)
 
-    async def effect(session: Session) -> Made:
-        _refuse_test_book(caller)
-        order = await service.place(
-            session, runtime.keys, caller.book_id, body.asked(), actor=caller.actor
-        )
-        read = OrderRead.of(order, body.link, runtime.settings.currency)
-        return Made(read, location=f"/v1/orders/{order.id}")
 
-    return await once(
-        request,
-        runtime.uow,
-        owner=caller.owner,
-        key=idempotency_key,
-        status=201,
-        effect=effect,
-    )
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An order that is asked for over HTTP, under its key."""
+
+    asked: idempotency.Request
+    purchase: Purchase
+    runtime: Runtime
+
+
+async def place_wanted(
+    session: Session, wanted: Sequence[Wanted]
+) -> list[tuple[Answer, bool] | Exception]:
+    """One transaction for all orders that arrived together; of each its answer, and whether it is
+    a replay, or its refusal. One whose wallet is locked elsewhere goes on its own, and waits.
+    """
+    claims = await idempotency.claim_many(session, [one.asked for one in wanted])
+    fresh = [one for one, claim in zip(wanted, claims, strict=True) if claim is None]
+    results = iter(await _place(session, fresh, wait=len(wanted) == 1))
+    told: list[tuple[Answer, bool] | Exception] = []
+    kept: list[tuple[idempotency.Request, Answer]] = []
+    for one, claim in zip(wanted, claims, strict=True):
+        result = next(results) if claim is None else claim
+        if isinstance(result, Order):
+            answer = _answer(one, result)
+            kept.append((one.asked, answer))
+            told.append((answer, False))
+        elif isinstance(result, Answer):
+            told.append((result, True))
+        else:
+            told.append(result or OnItsOwn())
+    if kept:
+        await idempotency.keep_many(session, kept)
+    return told
+
+
+async def _place(
+    session: Session, wanted: Sequence[Wanted], *, wait: bool
+) -> list[Order | AppError | None]:
+    if not wanted:
+        return []
+    purchases = [one.purchase for one in wanted]
+    return await service.place_together(session, wanted[0].runtime.keys, purchases, wait=wait)
+
+
+def _answer(wanted: Wanted, order: Order) -> Answer:
+    read = OrderRead.of(order, wanted.purchase.item.link, wanted.runtime.settings.currency)
+    return Answer(201, read.model_dump_json().encode(), f"/v1/orders/{order.id}")
 
 
 @router.post(

@@ -20,7 +20,7 @@ from app.core.ids import new_id
 from app.core.money import ZERO, Money, charge_rounded_up
 from app.core.uow import now_of
 from app.ledger import service as ledger
-from app.ledger.errors import InsufficientFunds
+from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import attempt_repository, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
 from app.orders.inputs import OrderForm, link_hash, open_form, seal_form
@@ -58,6 +58,24 @@ class Priced:
     units: int | None
     charge: Money
     cost: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """An order that somebody asks for."""
+
+    book_id: UUID
+    item: NewOrder
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An order that will be placed, and whose it is."""
+
+    book_id: UUID
+    priced: Priced
+    actor: Actor
 
 
 def price(offer: Offer | None, item: NewOrder) -> Priced:
@@ -122,7 +140,9 @@ async def place(
     """
     offers = await catalog.offers(session, [item.service_id])
     priced = price(offers.get(item.service_id), item)
-    [order] = await _write(session, keys, book_id, [priced], actor=actor)
+    [order] = await _write(session, keys, [Accepted(book_id, priced, actor)])
+    # Last, so that the wallet is locked for as short a time as can be.
+    await ledger.hold(session, book_id, [(order.id, priced.charge)])
     return order
 
 
@@ -146,9 +166,40 @@ async def place_batch(
         if isinstance(one, Priced):
             available -= one.charge
         results.append(one)
-    accepted = [one for one in results if isinstance(one, Priced)]
-    placed = iter(await _write(session, keys, book_id, accepted, actor=actor) if accepted else ())
+    accepted = [Accepted(book_id, one, actor) for one in results if isinstance(one, Priced)]
+    placed = iter(await _write_and_hold(session, keys, accepted))
     return [next(placed) if isinstance(one, Priced) else one for one in results]
+
+
+async def place_together(
+    session: Session, keys: KeyRing, purchases: Sequence[Purchase], *, wait: bool
+) -> list[Order | AppError | None]:
+    """Place what can be placed of several books' orders; of each the order, or its refusal.
+
+    Without `wait`, an order whose wallet another transaction has locked is left out and gets None.
+    """
+    offers = await catalog.offers(session, sorted({one.item.service_id for one in purchases}))
+    judged = [_price_or_refusal(offers.get(one.item.service_id), one.item) for one in purchases]
+    books = {p.book_id for p, one in zip(purchases, judged, strict=True) if isinstance(one, Priced)}
+    wallets = await ledger.lock_wallets(session, sorted(books), wait=wait) if books else {}
+    available = {book_id: wallet.available for book_id, wallet in wallets.items()}
+    accepted: list[Accepted] = []
+    results: list[Accepted | AppError | None] = []
+    for purchase, one in zip(purchases, judged, strict=True):
+        if isinstance(one, AppError):
+            results.append(one)
+        elif purchase.book_id not in wallets:
+            results.append(InsufficientFunds() if wait else None)
+        elif not wallets[purchase.book_id].spendable:
+            results.append(SpendingStopped())
+        elif one.charge > available[purchase.book_id]:
+            results.append(InsufficientFunds())
+        else:
+            available[purchase.book_id] -= one.charge
+            accepted.append(Accepted(purchase.book_id, one, purchase.actor))
+            results.append(accepted[-1])
+    placed = iter(await _write_and_hold(session, keys, accepted))
+    return [next(placed) if isinstance(one, Accepted) else one for one in results]
 
 
 def _price_or_refusal(offer: Offer | None, item: NewOrder) -> Priced | AppError:
@@ -158,41 +209,42 @@ def _price_or_refusal(offer: Offer | None, item: NewOrder) -> Priced | AppError:
         return refusal
 
 
-async def _write(
-    session: Session, keys: KeyRing, book_id: UUID, accepted: Sequence[Priced], *, actor: Actor
+async def _write_and_hold(
+    session: Session, keys: KeyRing, accepted: Sequence[Accepted]
 ) -> list[Order]:
-    """Insert the orders with their inputs, hold their charges, promise their dispatch."""
+    """Write orders whose wallets are locked and known to cover them."""
+    if not accepted:
+        return []
+    orders = await _write(session, keys, accepted)
+    holds = [(order.book_id, order.id, Money(order.charge)) for order in orders]
+    await ledger.hold_each(session, holds)
+    return orders
+
+
+async def _write(session: Session, keys: KeyRing, accepted: Sequence[Accepted]) -> list[Order]:
+    """Insert the orders with their inputs and promise their dispatch; their charges are yet to be
+    held.
+    """
     ids = await repository.next_order_ids(session, len(accepted))
-    rows = [
-        _row(session, keys, book_id, order_id, priced)
-        for order_id, priced in zip(ids, accepted, strict=True)
-    ]
-    await repository.insert_orders(session, book_id, rows, actor=str(actor))
+    rows = [_row(session, keys, order_id, one) for order_id, one in zip(ids, accepted, strict=True)]
+    await repository.insert_orders(session, rows)
     await work.put_many(
         session,
         DISPATCH,
         [
-            (str(order_id), str(one.route.provider_id))
+            (str(order_id), str(one.priced.route.provider_id))
             for order_id, one in zip(ids, accepted, strict=True)
         ],
-    )
-    # Last, so that the wallet is locked for as short a time as can be.
-    await ledger.hold(
-        session,
-        book_id,
-        [(order_id, one.charge) for order_id, one in zip(ids, accepted, strict=True)],
     )
     return [_order_of(row) for row in rows]
 
 
-def _row(
-    session: Session, keys: KeyRing, book_id: UUID, order_id: int, priced: Priced
-) -> dict[str, Any]:
-    offer = priced.offer
+def _row(session: Session, keys: KeyRing, order_id: int, accepted: Accepted) -> dict[str, Any]:
+    priced, offer, item = accepted.priced, accepted.priced.offer, accepted.priced.item
     now = now_of(session)
     return {
         "id": order_id,
-        "book_id": book_id,
+        "book_id": accepted.book_id,
         "service_id": offer.service_id,
         "quantity": priced.quantity,
         "units": priced.units,
@@ -201,19 +253,18 @@ def _row(
         "price_unit": offer.price_unit,
         "markup_basis_points": offer.markup_basis_points,
         "cost_micros": priced.cost.micros,
-        "link_hash": link_hash(keys, priced.item.link),
-        "reference": priced.item.reference,
-        "sealed": seal_form(
-            keys, order_id, OrderForm(priced.item.link, priced.item.comments or ())
-        ),
+        "link_hash": link_hash(keys, item.link),
+        "reference": item.reference,
+        "sealed": seal_form(keys, order_id, OrderForm(item.link, item.comments or ())),
         "created_at": now,
         "deliver_by": now + timedelta(hours=offer.deliver_hours_max),
+        "actor": str(accepted.actor),
     }
 
 
 def _order_of(row: dict[str, Any]) -> Order:
     """The order as it was just inserted, without reading it back."""
-    columns = {name: value for name, value in row.items() if name != "sealed"}
+    columns = {name: value for name, value in row.items() if name not in {"sealed", "actor"}}
     return Order(
         **columns,
         state=OrderState.QUEUED,

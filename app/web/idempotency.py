@@ -52,13 +52,7 @@ async def once(
     A refusal leaves the key free. Raises IdempotencyKeyMissing, IdempotencyKeyInvalid,
     IdempotencyKeyReused, IdempotencyInFlight.
     """
-    if key is None:
-        raise IdempotencyKeyMissing
-    if not _KEY.fullmatch(key):
-        raise IdempotencyKeyInvalid
-    canonical = orjson.dumps(request.scope.get("parsed_body"), option=orjson.OPT_SORT_KEYS)
-    route = f"{request.method} {request.url.path}"
-    asked = idempotency.Request(owner, key, idempotency.request_hash(route, canonical))
+    asked = asked_of(request, owner, key)
 
     async def transaction(session: Session) -> tuple[Answer, bool]:
         kept = await idempotency.claim(session, asked)
@@ -70,10 +64,22 @@ async def once(
         return answer, False
 
     answer, replayed = await uow.run(transaction, repeatable=True)
-    return _response(answer, replayed=replayed)
+    return answer_response(answer, replayed=replayed)
 
 
-def _response(answer: Answer, *, replayed: bool) -> Response:
+def asked_of(request: Request, owner: str, key: str | None) -> idempotency.Request:
+    """What this request's key stands for. Raises IdempotencyKeyMissing, IdempotencyKeyInvalid."""
+    if key is None:
+        raise IdempotencyKeyMissing
+    if not _KEY.fullmatch(key):
+        raise IdempotencyKeyInvalid
+    canonical = orjson.dumps(request.scope.get("parsed_body"), option=orjson.OPT_SORT_KEYS)
+    route = f"{request.method} {request.url.path}"
+    return idempotency.Request(owner, key, idempotency.request_hash(route, canonical))
+
+
+def answer_response(answer: Answer, *, replayed: bool) -> Response:
+    """A committed answer, byte for byte."""
     headers = {"Location": answer.location} if answer.location else {}
     if replayed:
         headers[REPLAYED] = "true"

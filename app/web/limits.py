@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from dataclasses import dataclass
 from typing import Final
 
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from app.core.logging import get_logger
 from app.core.metrics import RATE_LIMIT_FALLBACKS
+from app.web.shared_windows import WINDOW_SECONDS, Hit, SharedWindows
 
 log = get_logger(__name__)
 
-WINDOW_SECONDS: Final = 60
 REDIS_TIMEOUT_SECONDS: Final = 0.25
 BREAKER_SECONDS: Final = 5.0
 
@@ -47,27 +45,15 @@ class RateLimiter:
 
     def __init__(self, redis_url: str | None) -> None:
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._shared: SlidingWindowCounterRateLimiter | None = None
-        self._connections: ConnectionPool | None = None
+        self._shared: SharedWindows | None = None
         self._away_until = 0.0
         if redis_url is not None:
-            self._connections = ConnectionPool.from_url(
-                redis_url,
-                socket_timeout=REDIS_TIMEOUT_SECONDS,
-                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-            )
-            storage = RedisStorage(
-                f"async+{redis_url}",
-                implementation="redispy",
-                key_prefix="smmos:limits",
-                connection_pool=self._connections,  # type: ignore[arg-type]
-            )
-            self._shared = SlidingWindowCounterRateLimiter(storage)
+            self._shared = SharedWindows(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        if self._connections is not None:
-            await self._connections.disconnect()
+        if self._shared is not None:
+            await self._shared.close()
 
     @property
     def redis_is_away(self) -> bool:
@@ -76,16 +62,18 @@ class RateLimiter:
 
     async def hit(self, key: str, group: str, *, per_minute: int, cost: int = 1) -> Verdict:
         """Count a request of this key in this group; over the limit it is not counted."""
-        item = RateLimitItemPerMinute(per_minute)
         if self._shared is not None and not self.redis_is_away:
             try:
-                async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
-                    return await _judge(self._shared, item, key, group, cost)
+                counted = await self._shared.hit(Hit(f"{group}:{key}", per_minute, cost))
             except (RedisError, OSError, TimeoutError) as error:
                 self._away_until = time.monotonic() + BREAKER_SECONDS
                 log.warning("rate_limiter_local", error=repr(error), seconds=BREAKER_SECONDS)
+            else:
+                return Verdict(
+                    counted.allowed, group, per_minute, counted.remaining, counted.reset_seconds
+                )
         RATE_LIMIT_FALLBACKS.inc()
-        return await _judge(self._local, item, key, group, cost)
+        return await _judge(self._local, RateLimitItemPerMinute(per_minute), key, group, cost)
 
     async def hit_local(self, key: str, group: str, *, per_minute: int) -> Verdict:
         """Count in this process only: for addresses that fail to sign in."""

@@ -121,6 +121,8 @@ def _rule(entry: dict[str, Any]) -> str:
         return "is required"
     if entry["type"] == "extra_forbidden":
         return "is not a field of this request"
+    if entry["type"] == "union_tag_invalid":
+        return f"must be one of {entry['ctx']['expected_tags']}"
     message = str(entry["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 

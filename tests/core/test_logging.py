@@ -54,6 +54,7 @@ def test_a_value_under_a_secret_name_is_blacked_out_at_any_depth(name: str) -> N
         ("redis://:canary@cache:6379/0", "canary"),
         ("POST /api/v2?key=canary&action=add", "canary"),
     ],
+    ids=["api-key", "database-url", "redis-url", "provider-key"],
 )
 def test_a_secret_is_known_by_its_shape_wherever_it_stands(text: str, secret: str) -> None:
     for event in ({"event": text}, {"a": [text]}, {"a": {"b": (text,)}}):
@@ -84,8 +85,11 @@ def test_a_log_line_is_one_line_of_json_with_its_context(logged: io.StringIO) ->
 
 
 def test_exceptions_and_other_peoples_loggers_are_redacted_too(logged: io.StringIO) -> None:
-    try:
+    def fail() -> None:
         raise ConnectionError("cannot reach redis://:canary@cache")
+
+    try:
+        fail()
     except ConnectionError:
         get_logger("test").exception("failed")
         logging.getLogger("somebody").exception("failed at %s", "redis://:canary@cache")

@@ -146,6 +146,7 @@ def test_a_converted_cost_is_exact_or_less_than_a_micro_above(
 @given(signed, signed)
 def test_amounts_add_and_subtract_without_loss(left: Money, right: Money) -> None:
     assert (left + right) - right == left
-    assert -(-left) == left
+    negated = -left
+    assert -negated == left
     assert (left < right) == (left.micros < right.micros)
     assert bool(left) == (left.micros != 0)

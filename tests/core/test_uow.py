@@ -1,4 +1,4 @@
-"""The unit of work: rings after the commit only, repeats what is safe to repeat, owns up to doubt."""
+"""The unit of work: rings after the commit only, repeats what is safe, owns up to doubt."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -81,7 +81,7 @@ async def test_work_for_later_rings_nothing(uow: UnitOfWork, rings: Rings) -> No
 async def test_a_rolled_back_block_leaves_no_row_and_rings_nothing(
     uow: UnitOfWork, rings: Rings, runtime: Runtime
 ) -> None:
-    with pytest.raises(LookupError):
+    with pytest.raises(LookupError):  # noqa: PT012 - the block is what raises
         async with uow.begin() as session:
             await work.put(session, "dispatch", "1")
             raise LookupError
@@ -237,11 +237,11 @@ async def test_what_is_repeatable_is_run_again_after_an_unknown_outcome(
 async def test_a_block_whose_connection_is_killed_is_unavailable_not_an_accident(
     uow: UnitOfWork, runtime: Runtime
 ) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable):  # noqa: PT012 - the block is what raises
         async with uow.begin() as session:
             await kill_backend_of(session, runtime)
             await session.execute(text("SELECT 1"))
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(OutcomeUnknown):  # noqa: PT012 - the block is what raises
         async with uow.begin() as session:
             await work.put(session, "dispatch", "1")
             await kill_backend_of(session, runtime)
@@ -277,10 +277,29 @@ async def test_a_broken_rule_of_the_database_is_not_tried_again(uow: UnitOfWork)
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(uow: UnitOfWork) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable):  # noqa: PT012 - the block is what raises
         async with uow.begin() as session:
             await session.execute(text("SET LOCAL statement_timeout = '10ms'"))
             await session.execute(text("SELECT pg_sleep(5)"))
+
+
+@pytest.mark.parametrize("state", ["57P03", "53300", "53100", "08006", "57014"])
+async def test_a_database_that_cannot_serve_now_is_unavailable(uow: UnitOfWork, state: str) -> None:
+    tries = 0
+
+    async def transaction(session: Session) -> None:
+        nonlocal tries
+        tries += 1
+        await session.execute(
+            text(f"DO $$ BEGIN RAISE EXCEPTION 'away' USING ERRCODE = '{state}'; END $$")
+        )
+
+    with pytest.raises(Unavailable):
+        await uow.run(transaction)
+    assert tries == 1
+    with pytest.raises(Unavailable):
+        async with uow.begin() as session:
+            await transaction(session)
 
 
 async def test_with_every_connection_taken_it_is_unavailable_soon(

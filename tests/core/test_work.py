@@ -1,4 +1,4 @@
-"""The queue of record: each row to one worker, the lane's bound exact, a lost lease worth nothing."""
+"""The queue of record: each row to one worker, each bound exact, a lost lease worth nothing."""
 
 import asyncio
 from collections.abc import Sequence

@@ -121,7 +121,7 @@ def _walk(name: str, routers: tuple[APIRouter, ...]) -> Iterator[Guarded]:
     for router in routers:
         for route in router.routes:
             assert isinstance(route, ResellerRoute | OperatorRoute)
-            [method] = route.methods
+            [method] = route.methods or {""}
             declared = document["paths"][route.path][method.lower()]
             yield Guarded(
                 operation=declared["operationId"],

@@ -93,7 +93,8 @@ def _shown(case: tuple[str, str, int, str, str | None]) -> str:
     return f"{field}={value[:40]}".encode("unicode_escape").decode()
 
 
-@pytest.mark.policy("PRI-5", "DPA-1")
+@pytest.mark.policy("PRI-5")
+@pytest.mark.policy("DPA-1")
 @pytest.mark.parametrize(
     ("field", "value", "status", "code", "pointer"), FIELDS, ids=[_shown(case) for case in FIELDS]
 )

@@ -164,18 +164,18 @@ async def test_without_an_idempotency_key_the_call_is_refused(
 
 
 @pytest.mark.parametrize("guarded", that_refuse("idempotency-key-invalid"))
-@pytest.mark.parametrize("key", ["", " ", "two words", "k" * 256, "schlüssel", "\x7f"])
 async def test_an_odd_idempotency_key_is_refused(
-    guarded: Any, key: str, client: httpx.AsyncClient, world: World
+    guarded: Any, client: httpx.AsyncClient, world: World
 ) -> None:
     caller = await (world.operator() if guarded.is_operators else world.reseller())
-    headers = [(name.encode(), value.encode()) for name, value in caller.headers.items()]
-    headers.append((b"idempotency-key", key.encode("latin-1")))
-    answer = await client.request(
-        guarded.method, guarded.path(), json=guarded.body, headers=headers
-    )
+    own = [(name.encode(), value.encode()) for name, value in caller.headers.items()]
+    for key in ("", " ", "two words", "k" * 256, "schlüssel", "\x7f"):
+        headers = [*own, (b"idempotency-key", key.encode("latin-1"))]
+        answer = await client.request(
+            guarded.method, guarded.path(), json=guarded.body, headers=headers
+        )
 
-    problem(answer, 400, "idempotency-key-invalid")
+        problem(answer, 400, "idempotency-key-invalid")
 
 
 @pytest.mark.parametrize("guarded", that_refuse("idempotency-in-flight"))
@@ -355,7 +355,7 @@ class TestSelling:
     @pytest.mark.refuses("createOrder", "service-unknown")
     @pytest.mark.parametrize("facts", [{"attested": False}, {"on_sale": False}])
     async def test_a_service_off_sale_or_without_attestation_is_not_sold(
-        self, facts: dict[str, bool], client: httpx.AsyncClient, world: World
+        self, facts: dict[str, Any], client: httpx.AsyncClient, world: World
     ) -> None:
         reseller, service = await world.reseller(), await world.service(**facts)
 

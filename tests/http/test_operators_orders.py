@@ -66,9 +66,7 @@ class TestLooking:
             str(accepted["provider_order"])
         ]
         assert [event["type"] for event in read["events"]][:3] == ["place", "take", "accept"]
-        assert [event["seq"] for event in read["events"]] == list(
-            range(1, len(read["events"]) + 1)
-        )
+        assert [event["seq"] for event in read["events"]] == list(range(1, len(read["events"]) + 1))
 
     async def test_the_list_shows_every_book_and_one_state_when_asked(
         self, client: httpx.AsyncClient, world: World
@@ -158,14 +156,14 @@ class Hanging:
 
     async def happen(self) -> tuple[OperatorCaller, ResellerCaller]:
         provider = await self._world.provider(simulator=self._simulator)
-        service = await self._world.service(
+        self.service = await self._world.service(
             rate="1.00", routes=[RouteTo(provider, cost="0.90")]
         )
         reseller = await self._world.reseller(balance="10.00")
-        self.order = await self._world.order(reseller, service, quantity=1000)
-        await self._simulator.faults(accept_then_drop=1.0)
+        self.order = await self._world.order(reseller, self.service, quantity=1000)
+        await self._simulator.faults(lost_reply=1.0)
         await self._worker.dispatch(provider)
-        await self._simulator.faults(accept_then_drop=0.0)
+        await self._simulator.faults(lost_reply=0.0)
         assert (await self._world.row(self.order)).state == "unknown"
         return await self._world.operator(), reseller
 
@@ -207,13 +205,10 @@ class TestResolving:
 
     @pytest.mark.refuses("operatorResolveOrder", "provider-order-taken")
     async def test_an_id_of_another_order_is_refused(
-        self, hanging: Hanging, world: World, worker: Worker, simulator: Simulator
+        self, hanging: Hanging, world: World, worker: Worker
     ) -> None:
         operator, _ = await hanging.happen()
-        provider_id = (await world.row(hanging.order)).provider_id
-        assert provider_id is None
-        lost = await world.row(hanging.order)
-        other = await world.order(service=await _same_service(world, lost.service_id))
+        other = await world.order(service=hanging.service)
         await worker.until_idle("dispatch")
         taken = (await world.row(other)).provider_order_id
         assert taken is not None
@@ -258,7 +253,7 @@ class TestResolving:
     async def test_an_order_under_review_ends_as_a_person_found(
         self,
         outcome: str,
-        fields: dict[str, int],
+        fields: dict[str, Any],
         balance: Balance,
         hanging: Hanging,
         world: World,
@@ -364,7 +359,3 @@ class TestResolving:
             await idempotency.forget_old(session)
 
         problem(await credit(), 409, "idempotency-answer-expired")
-
-
-async def _same_service(world: World, service_id: int) -> Any:
-    return await world.find_service(service_id)

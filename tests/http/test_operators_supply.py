@@ -23,7 +23,8 @@ async def call(
 
 
 class TestProviders:
-    @pytest.mark.policy("PRI-4", "SEC-1")
+    @pytest.mark.policy("PRI-4")
+    @pytest.mark.policy("SEC-1")
     async def test_credentials_go_in_and_never_come_out(
         self, client: httpx.AsyncClient, world: World, runtime: Runtime
     ) -> None:
@@ -142,7 +143,7 @@ class TestExchangeRates:
         operator, reseller = await world.operator(), await world.reseller()
         provider = await world.provider(currency="EUR")
         service = await world.service(rate="1.10", routes=[RouteTo(provider, cost="1.00")])
-        placing = {"headers": reseller.headers | {"Idempotency-Key": "k"}}
+        placing: dict[str, Any] = {"headers": reseller.headers | {"Idempotency-Key": "k"}}
 
         for rate, status in (("1.100001", 409), ("1.10", 201)):
             put = await call(client, operator, "PUT", "/exchange-rates/EUR", {"rate": rate})

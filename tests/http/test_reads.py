@@ -33,7 +33,8 @@ async def walk(
 
 
 class TestServices:
-    @pytest.mark.policy("TOS-2a", "TOS-4")
+    @pytest.mark.policy("TOS-2a")
+    @pytest.mark.policy("TOS-4")
     async def test_a_service_is_told_with_its_price_estimate_and_risk(
         self, client: httpx.AsyncClient, world: World
     ) -> None:
@@ -171,11 +172,12 @@ class TestOrders:
         ended = (await client.get(path, headers=reseller.headers)).json()
         assert (ended["status"], ended["remains"]) == ("completed", 0)
         assert ended["refunded"]["amount"] == "0.00"
-        for limit in (1, 2, 100):
-            events = await walk(client, reseller, f"{path}/events", limit)
-            assert (events[0]["type"], events[-1]["type"]) == ("place", "complete")
-            numbers = [event["seq"] for event in events]
-            assert numbers == sorted(set(numbers))
+        events = await walk(client, reseller, f"{path}/events", 100)
+        for limit in (1, 2):
+            assert await walk(client, reseller, f"{path}/events", limit) == events
+        assert (events[0]["type"], events[-1]["type"]) == ("place", "complete")
+        numbers = [event["seq"] for event in events]
+        assert numbers == sorted(set(numbers))
         assert all("provider" not in str(event) for event in events)
 
 
@@ -214,17 +216,17 @@ class TestMoney:
         back = await world.order(reseller, service, quantity=500)
         await client.post(f"/v1/orders/{back['id']}/cancel", headers=reseller.headers)
 
-        for limit in (1, 3, 100):
-            told = await walk(client, reseller, "/v1/transactions", limit)
-            assert [
-                (one["kind"], one["amount"]["amount"], one["balance_after"]["amount"])
-                for one in told
-            ] == [
-                ("order_end", "0.50", "8.00"),
-                ("order_hold", "-0.50", "7.50"),
-                ("order_hold", "-2.00", "8.00"),
-                ("credit", "10.00", "10.00"),
-            ]
+        told = await walk(client, reseller, "/v1/transactions", 100)
+        for limit in (1, 3):
+            assert await walk(client, reseller, "/v1/transactions", limit) == told
+        assert [
+            (one["kind"], one["amount"]["amount"], one["balance_after"]["amount"]) for one in told
+        ] == [
+            ("order_end", "0.50", "8.00"),
+            ("order_hold", "-0.50", "7.50"),
+            ("order_hold", "-2.00", "8.00"),
+            ("credit", "10.00", "10.00"),
+        ]
         assert [one["order_id"] for one in told] == [back["id"], back["id"], kept["id"], None]
         assert told[3]["note"] == "opening"
 

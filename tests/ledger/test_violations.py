@@ -1,7 +1,6 @@
 """The ledger check: each thing that must never be is planted once, and found under its own name."""
 
 import re
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -111,8 +110,9 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
             " (SELECT 1 FROM postings p WHERE p.journal_id = j.id)",
         ),
         (
-            "INSERT INTO journal (id, kind, ref_type, ref_id, created_at) VALUES ("
-            "'00000000-0000-0000-0000-0000000000ff', 'order_hold', 'order', 'x', clock_timestamp())",
+            "INSERT INTO journal (id, kind, ref_type, ref_id, created_at) VALUES"
+            " ('00000000-0000-0000-0000-0000000000ff', 'order_hold', 'order', 'x',"
+            " clock_timestamp())",
             "INSERT INTO postings SELECT '00000000-0000-0000-0000-0000000000ff', line, account_id,"
             " amount, balance_after, order_id FROM postings WHERE order_id = :queued",
         ),

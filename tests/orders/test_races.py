@@ -16,7 +16,7 @@ from app.ledger.service import Balance
 from app.orders import dispatch, follow, outcomes
 from app.orders import service as orders
 from app.orders.dispatch import Batch
-from app.orders.errors import OrderNotCancelable
+from app.orders.errors import OrderNotCancelable, OrderStateConflict
 from app.orders.follow import POLL_MIN
 from app.providers.protocol import ProviderState, RefusalKind
 from tests.fixtures.world import World
@@ -55,7 +55,10 @@ async def test_a_cancel_and_a_take_of_one_order_never_both_succeed(
         async with runtime.uow.begin() as session:
             # Only this one is due, so that the worker takes no other.
             await session.execute(
-                text("UPDATE work SET due_at = CAST(:now AS timestamptz) + (ref <> :ref)::int * interval '1 hour'"),
+                text(
+                    "UPDATE work SET due_at = CAST(:now AS timestamptz)"
+                    " + (ref <> :ref)::int * interval '1 hour'"
+                ),
                 {"now": runtime.clock.now(), "ref": str(order_id)},
             )
 
@@ -113,7 +116,7 @@ async def test_a_hold_and_a_take_of_one_order_never_both_succeed(
                         reason="r",
                         actor=OPERATOR,
                     )
-            except orders.OrderStateConflict:
+            except OrderStateConflict:
                 return False
             return True
 
@@ -172,7 +175,8 @@ async def test_orders_of_two_books_settled_by_two_workers_do_not_deadlock(
         async with runtime.uow.begin() as session:
             await session.execute(
                 text(
-                    "UPDATE work SET due_at = CAST(:now AS timestamptz) + (random() > 0.5)::int * interval '1 h'"
+                    "UPDATE work SET due_at = CAST(:now AS timestamptz)"
+                    " + (random() > 0.5)::int * interval '1 h'"
                     " WHERE kind = 'follow' AND lease_token IS NULL"
                 ),
                 {"now": clock.now()},

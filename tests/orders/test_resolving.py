@@ -104,7 +104,7 @@ class TestSweeping:
         assert set(await desk.work_of(order.id)) == {"reconcile"}
 
     async def test_what_the_lost_worker_says_afterwards_changes_no_state_but_is_kept(
-        self, world: World, desk: Desk, worker: Worker, clock: Clock
+        self, world: World, desk: Desk, worker: Worker
     ) -> None:
         provider = await world.provider()
         placed = await world.order(service=await world.service(routes=[provider]))

@@ -26,6 +26,7 @@ from app.orders import service as orders
 from app.providers.wire import Wire
 from app.supply import protection
 from app.supply import service as supply
+from app.supply.models import Provider
 from app.supply.service import PauseReason
 from tests.fixtures.servers import Servers
 from tests.fixtures.supplying import Simulator, Worker
@@ -86,10 +87,10 @@ class TestEveryKind:
             )
             async with asyncio.timeout(5):
                 assert await drained.get() == LANE
-                while await redis.exists(*(f"arq:{part}:{job_id}" for part in PARTS)):
+                # Until arq has forgotten the job, a second one of its name is dropped.
+                while await redis.exists(*(f"arq:{part}:{job_id}" for part in PARTS)):  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await stop(listening)
 
     async def test_every_task_of_upkeep_has_its_row_and_runs(
         self, worker: Worker, runtime: Runtime
@@ -111,6 +112,14 @@ async def redis(servers: Servers) -> AsyncIterator[ArqRedis]:
     await redis.aclose(close_connection_pool=True)
 
 
+async def stop(listening: asyncio.Task[None]) -> None:
+    """Stop to listen, once arq is done with the jobs it has."""
+    jobs = [task for task in asyncio.all_tasks() if "run_job" in repr(task.get_coro())]
+    await asyncio.gather(*jobs)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
 async def test_rubbish_in_a_queue_does_not_end_the_listening(
     context: WorkerContext, redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,8 +138,7 @@ async def test_rubbish_in_a_queue_does_not_end_the_listening(
     await redis.enqueue_job("drain_dispatch", LANE, _queue_name=queue)
     async with asyncio.timeout(10):
         assert await drained.get() == LANE
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
+    await stop(listening)
 
 
 class TestDraining:
@@ -231,9 +239,16 @@ def link(number: int) -> str:
     return f"https://example.com/{number}"
 
 
+def begin_drain(context: WorkerContext, provider: Provider) -> asyncio.Task[None]:
+    async def drain() -> None:
+        await DRAINS["dispatch"](context, str(provider.id))
+
+    return asyncio.create_task(drain())
+
+
 async def until_state(world: World, order_id: int, state: str) -> None:
     async with asyncio.timeout(5):
-        while (await world.row(order_id)).state != state:
+        while (await world.row(order_id)).state != state:  # noqa: ASYNC110 - another task's doing
             await asyncio.sleep(0.005)
 
 
@@ -247,7 +262,7 @@ class TestCallsUnderWay:
         service = await world.service(routes=[provider])
         placed = [(await world.order(service=service, link=link(n)))["id"] for n in range(6)]
         wire.release(*(link(n) for n in range(1, 6)))
-        draining = asyncio.create_task(DRAINS["dispatch"](scripted, str(provider.id)))
+        draining = begin_drain(scripted, provider)
         for order_id in placed[1:]:
             await until_state(world, order_id, "in_progress")
         assert (await world.row(placed[0])).state == "submitting"
@@ -261,7 +276,7 @@ class TestCallsUnderWay:
         provider = await world.provider(in_flight_max=1)
         service = await world.service(routes=[provider])
         first, second = [(await world.order(service=service, link=link(n)))["id"] for n in range(2)]
-        draining = asyncio.create_task(DRAINS["dispatch"](scripted, str(provider.id)))
+        draining = begin_drain(scripted, provider)
         begun = await wire.begun.get()
         scripted.stopping.set()
         wire.release(link(0), link(1))
@@ -304,7 +319,7 @@ class TestCallsUnderWay:
     ) -> None:
         provider = await world.provider()
         placed = await world.order(service=await world.service(routes=[provider]), link=link(0))
-        draining = asyncio.create_task(DRAINS["dispatch"](scripted, str(provider.id)))
+        draining = begin_drain(scripted, provider)
         await wire.begun.get()
         await worker.lose_leases()
         await worker.upkeep()
@@ -387,11 +402,9 @@ class TestUpkeep:
         async def fail(_context: WorkerContext, _session: Session) -> None:
             raise LookupError
 
-        counted = WORK_FAILURES.labels(UPKEEP)
-        before = counted._value.get()
         monkeypatch.setitem(TASKS, "measure", (fail, timedelta(seconds=10)))
-        await worker.upkeep()
-        assert counted._value.get() == before + 1
+        with pytest.raises(LookupError):
+            await worker.upkeep()
         async with runtime.uow.begin() as session:
             left = await session.scalars(
                 text("SELECT ref FROM work WHERE kind = 'upkeep' AND lease_token IS NOT NULL")

@@ -24,7 +24,7 @@ from app.cli.stack.readiness import are_ready, await_ready
 from app.cli.stack.ready_file import Ready, StackPids
 from app.cli.stack.secrets import StackSecrets
 from app.cli.stack.servers import Servers, choose_servers, started
-from app.embedded import Supervisor
+from app.embedded import PortTaken, Supervisor
 from app.embedded.ports import choose_port
 
 _LOOK_EVERY_SECONDS: Final = 0.05
@@ -137,7 +137,7 @@ class DevelopmentStack:
 def development_stack(options: StackOptions) -> Iterator[DevelopmentStack]:
     """Everything up and ready inside the `with`, and nothing left of it after."""
     # First, so that a taken port is told before anything is begun.
-    first = choose_port(options.port or None, None)
+    first = _first_port(options.port)
     if options.ready_file is not None:
         options.ready_file.unlink(missing_ok=True)
     with started(choose_servers(options.data_dir)) as servers:
@@ -163,6 +163,15 @@ def development_stack(options: StackOptions) -> Iterator[DevelopmentStack]:
                 yield stack
             finally:
                 stack.withdraw()
+
+
+def _first_port(asked: int) -> int:
+    try:
+        return choose_port(asked or None, None)
+    except PortTaken as taken:
+        raise CommandFailed(
+            f"{taken} Choose another with --port, or let any free one be taken with --port 0."
+        ) from taken
 
 
 def _announced_once_ready() -> None:

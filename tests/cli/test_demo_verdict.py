@@ -1,0 +1,110 @@
+"""The demo's judge: it passes a good run, and finds each thing that must not be in a bad one."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from app.cli.demo.office import SeenOrder, Wallet
+from app.cli.demo.shop import Placed, Receipts
+from app.cli.demo.shopping import shopping_list
+from app.cli.demo.verdict import Facts, problems
+from app.cli.demo.world import Account
+from app.core.money import ZERO, Money
+from app.ledger.service import Violation
+from app.orders.states import OrderState
+
+PRICE = Money.parse("1.00")
+STATES = (OrderState.COMPLETED, OrderState.PARTIAL, OrderState.CANCELED, OrderState.UNKNOWN)
+REFUNDS = (ZERO, Money.parse("0.25"), PRICE, ZERO)
+
+
+def link(number: int) -> str:
+    return f"https://example.com/{number}"
+
+
+@pytest.fixture
+def good() -> Facts:
+    """Four orders of one reseller: delivered, cut short, canceled, and one without an answer."""
+    numbers = range(len(STATES))
+    return Facts(
+        wanted=len(STATES),
+        receipts=Receipts(placed=[Placed(n, 0, link(n), PRICE) for n in numbers]),
+        seen=[SeenOrder(n, STATES[n], PRICE, REFUNDS[n], None if n == 3 else 2.0) for n in numbers],
+        accounts=[Account("A", "key", Money.parse("10.00"))],
+        wallets=[Wallet(Money.parse("7.25"), PRICE)],
+        accepted=Counter(link(n) for n in numbers),
+        violations=[],
+        restarts=Counter(),
+    )
+
+
+def with_state(facts: Facts, number: int, state: OrderState) -> Facts:
+    seen = [replace(o, state=state) if o.id == number else o for o in facts.seen]
+    return replace(facts, seen=seen)
+
+
+def test_a_run_in_which_all_adds_up_passes(good: Facts) -> None:
+    assert problems(good) == []
+
+
+def test_an_order_that_was_accepted_twice_is_found(good: Facts) -> None:
+    [told] = problems(replace(good, accepted=good.accepted + Counter([link(0)])))
+
+    assert told == f"{link(0)} was accepted 2 times"
+
+
+def test_an_order_that_ended_without_any_provider_is_found(good: Facts) -> None:
+    [told] = problems(replace(good, accepted=good.accepted - Counter([link(0)])))
+
+    assert "1 orders ended that no provider accepted" in told
+
+
+def test_an_order_that_nobody_placed_is_found(good: Facts) -> None:
+    [told] = problems(replace(good, accepted=good.accepted + Counter([link(99)])))
+
+    assert "that nobody placed" in told
+
+
+def test_money_that_is_missing_is_found(good: Facts) -> None:
+    [told] = problems(replace(good, wallets=[Wallet(Money.parse("7.24"), PRICE)]))
+
+    assert told == "A has 7.24 and 1.00 held, which should be 7.25 and 1.00"
+
+
+def test_an_order_that_hangs_is_found(good: Facts) -> None:
+    hanging = with_state(good, 0, OrderState.SUBMITTING)
+
+    assert any("have not ended in time" in told for told in problems(hanging))
+
+
+def test_an_order_that_was_forgotten_is_found(good: Facts) -> None:
+    forgotten = replace(good, seen=good.seen[1:])
+
+    assert any("known to only one" in told for told in problems(forgotten))
+
+
+def test_a_row_of_the_ledger_check_is_found(good: Facts) -> None:
+    [told] = problems(replace(good, violations=[Violation("balance-drift", "wallet:1", "0.01")]))
+
+    assert told == "ledger check: balance-drift wallet:1 0.01"
+
+
+def test_a_second_order_without_an_answer_is_allowed_only_when_a_process_was_killed(
+    good: Facts,
+) -> None:
+    lost = with_state(good, 0, OrderState.NEEDS_REVIEW)
+    lost = replace(lost, wallets=[Wallet(Money.parse("7.25"), PRICE + PRICE)])
+
+    assert any("wait for an operator" in told for told in problems(lost))
+    assert problems(replace(lost, restarts=Counter(worker=1))) == []
+
+
+def test_the_shopping_list_has_the_asked_number_of_orders_each_with_a_link_of_its_own() -> None:
+    errands = shopping_list(300, resellers=2, seed=1)
+
+    links = [body["link"] for errand in errands for body in errand.orders]
+    assert len(links) == len(set(links)) == 300
+    assert {errand.reseller for errand in errands} == {0, 1}
+    assert {errand.is_batch for errand in errands} == {True, False}
+    assert errands == shopping_list(300, resellers=2, seed=1)

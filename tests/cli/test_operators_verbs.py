@@ -1,0 +1,133 @@
+"""What operators do from a shell: the same rules as over HTTP, and each act in the audit log."""
+
+import asyncio
+import re
+
+import pytest
+
+from app.core.audit import AuditRow
+from app.core.runtime import open_runtime
+from app.core.settings import Settings
+from app.operators import service as operators
+from tests.cli.conftest import Shell
+
+pytestmark = pytest.mark.committing
+
+
+def audit_log(settings: Settings) -> list[AuditRow]:
+    """What people did, oldest first."""
+
+    async def read() -> list[AuditRow]:
+        async with (
+            open_runtime(settings, name="test", with_doorbell=False) as runtime,
+            runtime.uow.begin() as session,
+        ):
+            rows = await operators.audit_page(session, before=None, limit=100)
+            return list(reversed(rows))
+
+    return asyncio.run(read())
+
+
+def add_reseller(shell: Shell) -> str:
+    done = shell(
+        "resellers", "add", "--name", "Ann", "--email", "ann@example.com", "--country", "DE"
+    )
+    assert done.code == 0
+    return done.out.strip()
+
+
+def test_a_reseller_is_added_credited_and_given_a_key_each_act_audited(
+    shell: Shell, settings: Settings
+) -> None:
+    reseller = add_reseller(shell)
+    credited = shell("credits", "add", reseller, "10.50", "--note", "welcome")
+    key = shell("keys", "make", reseller, "--name", "shop", "--scope", "orders:read")
+    listed = shell("resellers", "list")
+
+    assert credited.out == "Ann has 10.50 USD\n"
+    assert re.search(r"smm_live_\w+", key.out)
+    assert reseller in listed.out
+    assert "10.50" in listed.out
+    acts = audit_log(settings)
+    assert [act.action for act in acts] == ["reseller.create", "credit.create", "key.create"]
+    assert all(act.actor.startswith("command:") for act in acts)
+    assert "smm_live_" not in "".join(act.body for act in acts)
+
+
+def test_a_credit_can_be_taken_out_again_and_never_more_than_is_there(shell: Shell) -> None:
+    reseller = add_reseller(shell)
+    shell("credits", "add", reseller, "10.00", "--note", "too much")
+
+    assert shell("credits", "add", reseller, "-4.00", "--note", "back").out == "Ann has 6.00 USD\n"
+    refused = shell("credits", "add", reseller, "-6.01", "--note", "back")
+
+    assert (refused.code, refused.err) == (1, "The balance does not cover the charge.\n")
+    assert shell("ledger-check").out == "clean\n"
+
+
+@pytest.mark.parametrize("amount", ["0", "1.1234567", "ten", "NaN"])
+def test_an_amount_that_is_none_is_refused_by_name(shell: Shell, amount: str) -> None:
+    done = shell("credits", "add", add_reseller(shell), amount, "--note", "x")
+
+    assert done.code == 1
+    assert done.err.startswith("amount: ")
+
+
+def test_arguments_obey_the_rules_of_the_api(shell: Shell) -> None:
+    done = shell("resellers", "add", "--name", " ", "--email", "nobody", "--country", "Germany")
+
+    assert done.code == 1
+    assert {line.partition(":")[0] for line in done.err.splitlines()} == {
+        "name",
+        "email",
+        "country",
+    }
+
+
+def test_an_address_that_is_taken_is_refused_without_a_trace(
+    shell: Shell, settings: Settings
+) -> None:
+    add_reseller(shell)
+    again = shell(
+        "resellers", "add", "--name", "Bo", "--email", "ANN@example.com", "--country", "DE"
+    )
+
+    assert again.code == 1
+    assert "exists already" in again.err
+    assert len(audit_log(settings)) == 1
+
+
+def test_a_revoked_key_stays_revoked(shell: Shell) -> None:
+    reseller = add_reseller(shell)
+    key = shell("keys", "make", reseller, "--name", "shop", "--scope", "claims").out.split()[0]
+
+    assert shell("keys", "revoke", reseller, key).code == 0
+    assert shell("keys", "revoke", reseller, key).code == 0
+    assert shell("keys", "revoke", reseller, "key_nope").code == 1
+
+
+def test_an_operator_is_added_with_a_key_that_is_shown_once(shell: Shell) -> None:
+    done = shell("operators", "add", "--name", "Op", "--email", "op@example.com", "--role", "admin")
+
+    assert done.code == 0
+    assert re.search(r"smm_op_\w+", done.out)
+
+
+def test_a_provider_is_added_paused_and_resumed_and_its_key_is_never_shown(
+    shell: Shell, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVIDER_API_KEY", "hush-hush")
+    added = shell(
+        *("providers", "add", "--name", "North", "--currency", "USD"),
+        *("--base-url", "http://127.0.0.1:9/api/v2"),
+    )
+    provider = added.out.strip()
+
+    assert "is paused" in shell("providers", "pause", provider).out
+    assert "operator" in shell("providers", "list").out
+    assert "is active" in shell("providers", "resume", provider).out
+    asked = shell("providers", "balance", provider)
+    assert (asked.code, "North did not answer" in asked.err) == (1, True)
+    acts = audit_log(settings)
+    assert [a.action for a in acts] == ["provider.create", "provider.pause", "provider.resume"]
+    assert "hush" not in "".join(act.body for act in acts) + shell("providers", "list").out

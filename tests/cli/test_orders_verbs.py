@@ -1,0 +1,79 @@
+"""Orders from a shell: looked at, taken back, and resolved by what an operator found out."""
+
+import asyncio
+
+import pytest
+
+from app.core.settings import Settings
+from app.orders.states import OrderState
+from tests.cli.conftest import Shell
+from tests.fixtures.supplying import Simulator, Worker
+from tests.fixtures.world import World
+
+pytestmark = pytest.mark.committing
+
+
+async def run(shell: Shell, *arguments: str) -> str:
+    """A command in a thread, because it brings an event loop of its own."""
+    done = await asyncio.to_thread(shell, *arguments)
+    assert done.code == 0, done.err
+    return str(done.out)
+
+
+async def refuse(shell: Shell, *arguments: str) -> str:
+    done = await asyncio.to_thread(shell, *arguments)
+    assert done.code == 1
+    return str(done.err)
+
+
+async def test_an_order_that_waits_is_taken_back_with_its_money(shell: Shell, world: World) -> None:
+    reseller = await world.reseller(balance="10.00")
+    order = await world.order(reseller)
+
+    told = await run(shell, "orders", "cancel", str(order["id"]), "--reason", "asked by phone")
+
+    assert "canceled_by_operator" in told
+    assert str((await world.balance(reseller)).available) == "10.00"
+    assert "canceled" in await run(shell, "orders", "list", "--state", "canceled")
+    again = await refuse(shell, "orders", "cancel", str(order["id"]), "--reason", "again")
+    assert again == "Only an order that has not been handed on can be canceled.\n"
+
+
+async def test_an_order_without_an_answer_is_listed_shown_and_found(
+    shell: Shell, world: World, simulator: Simulator, worker: Worker
+) -> None:
+    provider = await world.provider(simulator=simulator)
+    service = await world.service(routes=[provider])
+    order = await world.order(service=service)
+    number = str(order["id"])
+    await simulator.script("lost_reply")
+    await worker.dispatch(provider)
+
+    assert number in await run(shell, "orders", "unknown")
+    shown = await run(shell, "orders", "show", number)
+    assert "lose" in shown
+    assert "https://example.com" not in shown
+    early = await refuse(shell, "orders", "resolve", number, "absent", "--reason", "not there")
+    assert early.startswith("Absence can be proven only 15 minutes")
+
+    [accepted] = await simulator.accepted()
+    given = ["--provider-order-id", str(accepted["provider_order"]), "--reason", "asked them"]
+    await run(shell, "orders", "resolve", number, "accepted", *given)
+
+    assert (await world.row(order)).state == OrderState.IN_PROGRESS
+    assert number not in await run(shell, "orders", "unknown")
+
+
+async def test_accepted_without_the_providers_number_is_refused(shell: Shell, world: World) -> None:
+    order = await world.order()
+
+    told = await refuse(
+        shell, "orders", "resolve", str(order["id"]), "accepted", "--reason", "asked them"
+    )
+
+    assert "--provider-order-id" in told
+
+
+def test_an_order_that_does_not_exist_is_not_found(shell: Shell, settings: Settings) -> None:
+    assert settings.currency == "USD"
+    assert shell("orders", "show", "5").err == "There is nothing here under that id.\n"
