@@ -47,12 +47,16 @@ async def _poll_once(context: WorkerContext, provider_id: UUID) -> bool:
     except ProviderUnreachable as trouble:
         await _record_failure(context, poll, trouble)
         return False
+    for part in poll.parts():
+        await _record(context, part, answers)
+    return True
 
-    async def record(session: Session) -> None:
+
+async def _record(context: WorkerContext, poll: Poll, answers: Mapping[str, StatusAnswer]) -> None:
+    async def transaction(session: Session) -> None:
         await follow.record_answers(session, poll, answers)
 
-    await runtime.uow.run(record, repeatable=True)
-    return True
+    await context.runtime.uow.run(transaction, repeatable=True)
 
 
 async def _ask(context: WorkerContext, poll: Poll) -> Mapping[str, StatusAnswer]:

@@ -16,6 +16,8 @@ _SECRET_NAMES: Final = re.compile(
 )
 _SECRET_TEXT: Final = re.compile(r"smm_(live|test|pub|op)_[0-9A-Za-z_]+|\b(key=)[^&\s]+")
 _URL_PASSWORD: Final = re.compile(r"://([^:/@\s]*):[^@\s]+@")
+# What a constraint refused may be a person's.
+_FAILING_ROW: Final = re.compile(r"DETAIL:[^\n]*")
 _REDACTED: Final = "[redacted]"
 _DEPTH_MAX: Final = 4
 
@@ -71,6 +73,7 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mappi
 def _clean(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         text = _URL_PASSWORD.sub(r"://\1:[redacted]@", value)
+        text = _FAILING_ROW.sub(f"DETAIL: {_REDACTED}", text)
         return _SECRET_TEXT.sub(lambda match: f"{match[2] or ''}{_REDACTED}", text)
     if not depth and isinstance(value, dict | list | tuple):
         return _REDACTED  # deeper than we look: not shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -43,6 +43,7 @@ POLL_MAX: Final = timedelta(minutes=15)
 POLL_AGE_SHARE: Final = 10
 """An order is polled after a tenth of its age again, within the two bounds."""
 CALLS_IN_FLIGHT_MAX: Final = 2
+RECORDED_TOGETHER_MAX: Final = 10
 ID_UNKNOWN_MAX: Final = 3
 DOUBT_WINDOW: Final = timedelta(hours=1)
 LEASE_MARGIN_SECONDS: Final = 15.0
@@ -65,6 +66,24 @@ class Poll:
     account: ProviderAccount
     orders: dict[str, int]
     time_scale: float
+
+    def parts(self) -> list[Poll]:
+        """The same in portions, each recorded in a transaction of its own: endings hold a wallet
+        until their commit, and a hundred of them would keep its owner's new orders waiting.
+        """
+        refs, given = self.lease.refs, {order_id: i for i, order_id in self.orders.items()}
+        portions = [
+            refs[start : start + RECORDED_TOGETHER_MAX]
+            for start in range(0, len(refs), RECORDED_TOGETHER_MAX)
+        ]
+        return [
+            replace(
+                self,
+                lease=replace(self.lease, refs=portion),
+                orders={given[int(ref)]: int(ref) for ref in portion if int(ref) in given},
+            )
+            for portion in portions
+        ]
 
 
 async def lease_poll(

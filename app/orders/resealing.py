@@ -33,4 +33,4 @@ async def reseal_inputs(
     ]
     if rows:
         await input_repository.replace(session, rows)
-    return len(rows), rows[-1]["order_id"] if rows else after
+    return len(rows), found[-1].order_id if found else after

@@ -43,7 +43,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if "SMMOS" not in name}
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - argv is ours, no shell
         [sys.executable, "-m", "app.cli", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
@@ -74,6 +74,11 @@ def alive(pid: int) -> bool:
     return True
 
 
+def processes(ready: dict[str, Any]) -> set[int]:
+    """The processes of ours, without the servers."""
+    return {pid for name in ("api", "worker", "simulator") for pid in ready["pids"][name]}
+
+
 def order_status(ready: dict[str, Any], key: str) -> str:
     """Place the order of this key, or the same order again; what it says of itself by now."""
     headers = {"Authorization": f"Bearer {ready['reseller_key']}"}
@@ -91,10 +96,9 @@ def test_a_stack_delivers_survives_its_killed_processes_and_leaves_nothing_behin
     assert {oct(file.stat().st_mode & 0o777) for file in secret_files} == {"0o600"}
     eventually(lambda: order_status(ready, "first") == "completed")
 
-    killed = [*ready["pids"]["api"], *ready["pids"]["worker"], *ready["pids"]["simulator"]]
-    for pid in killed:
+    for pid in processes(ready):
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not set(killed) & set(sum(list(up.ready()["pids"].values())[:3], [])))
+    eventually(lambda: not processes(ready) & processes(up.ready()))
 
     again = up.ready()
     assert again["base_url"] == ready["base_url"]
@@ -105,17 +109,8 @@ def test_a_stack_delivers_survives_its_killed_processes_and_leaves_nothing_behin
     assert up.process.wait(SECONDS_MAX) == 0
     assert not up.ready_file.exists()
     assert not (up.data_dir / ENV_FILE_NAME).exists()
-    pids = [pid for some in list(again["pids"].values())[:3] for pid in some]
-    assert not any(alive(pid) for pid in [*pids, again["pids"]["postgres"], again["pids"]["redis"]])
-
-
-def test_a_taken_data_folder_is_told_with_its_holder(up: Up) -> None:
-    second = start("up", "--port", "0", "--data-dir", str(up.data_dir))
-    told, _ = second.communicate(timeout=SECONDS_MAX)
-
-    assert second.returncode == 1
-    assert f"in use by process {up.process.pid}" in told
-    assert up.ready_file.exists()
+    servers = {again["pids"]["postgres"], again["pids"]["redis"]}
+    assert not any(alive(pid) for pid in processes(again) | servers)
 
 
 def test_the_demo_passes() -> None:

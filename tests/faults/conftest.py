@@ -21,7 +21,7 @@ import httpx
 import pytest
 import uvloop
 
-_READY_SECONDS_MAX: Final = 60.0
+_READY_SECONDS_MAX: Final = 90.0
 _LOOK_EVERY_SECONDS: Final = 0.02
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 ENDED: Final = ("completed", "partial", "canceled", "failed")
