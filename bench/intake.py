@@ -23,7 +23,7 @@ from bench.stage import HERE, Shop, Stage, await_port
 ROUNDS: Final = 7
 REQUESTS: Final = 700
 WARM_UP: Final = 300
-CONNECTIONS: Final = 16
+CONNECTIONS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)

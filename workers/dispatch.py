@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -23,8 +24,22 @@ log = get_logger(__name__)
 
 EVIDENCE_TRIES_MAX: Final = 10
 EVIDENCE_PAUSE_SECONDS: Final = 0.5
-LINGER_SECONDS: Final = 0.003
-"""After the first answer of a round, how long others are waited for, to record them together."""
+LINGER_SHARE: Final = 0.5
+LINGER_SECONDS_MAX: Final = 0.05
+"""After the first answer of a round others are waited for, to record them together: for a share of
+the time that this one took, and so for long only where answers are slow anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An order on its way to a provider."""
+
+    batch: Batch
+    handover: Handover
+    started: float
+
+
+Calls = dict[asyncio.Task[SubmitOutcome], Call]
 
 
 async def drain_dispatch(context: WorkerContext, lane: str) -> None:
@@ -37,14 +52,12 @@ async def drain_dispatch(context: WorkerContext, lane: str) -> None:
         await _drain_routeless(context)
         return
     provider_id = UUID(lane)
-    calls: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]] = {}
+    calls: Calls = {}
     try:
         for _ in range(ROUNDS_MAX):
             begun = not context.stopping.is_set() and await _begin(context, provider_id, calls)
             if calls:
-                await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.sleep(LINGER_SECONDS)
-                done = [task for task in calls if task.done()]
+                done = await _answered(calls)
                 await _record(context, {task: calls.pop(task) for task in done})
             elif not begun:
                 return
@@ -56,7 +69,7 @@ async def drain_dispatch(context: WorkerContext, lane: str) -> None:
 async def _begin(
     context: WorkerContext,
     provider_id: UUID,
-    calls: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]],
+    calls: Calls,
 ) -> bool:
     """Lease and start what fits the lane's bound; whether there was anything to lease."""
     asked_at = time.monotonic()
@@ -76,8 +89,17 @@ async def _begin(
     deadline = asked_at + batch.send_within_seconds
     for handover in handovers:
         task = asyncio.create_task(_submit(context, batch, handover, deadline))
-        calls[task] = (batch, handover)
+        calls[task] = Call(batch, handover, time.monotonic())
     return True
+
+
+async def _answered(calls: Calls) -> list[asyncio.Task[SubmitOutcome]]:
+    """The calls that are over: those that were first, and those that came soon after them."""
+    first, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    took = time.monotonic() - min(calls[task].started for task in first)
+    linger = min(LINGER_SECONDS_MAX, LINGER_SHARE * took)
+    await asyncio.wait(calls, timeout=linger)
+    return [task for task in calls if task.done()]
 
 
 async def _submit(
@@ -108,15 +130,16 @@ def _outcome_label(outcome: SubmitOutcome) -> str:
 
 async def _record(
     context: WorkerContext,
-    done: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]],
+    done: Calls,
 ) -> None:
     """Store what was said, then move the orders of each batch together.
 
     A batch that cannot be recorded keeps no other from it; its lease is left to the sweeper.
     """
     by_batch: dict[int, tuple[Batch, dict[Handover, SubmitOutcome]]] = {}
-    for task, (batch, handover) in done.items():
-        by_batch.setdefault(id(batch), (batch, {}))[1][handover] = _outcome_of(task)
+    for task, call in done.items():
+        outcomes = by_batch.setdefault(id(call.batch), (call.batch, {}))[1]
+        outcomes[call.handover] = _outcome_of(task)
     put_off: Unavailable | None = None
     for batch, outcomes in by_batch.values():
         try:
@@ -169,7 +192,7 @@ async def _move(
 
 async def _finish(
     context: WorkerContext,
-    calls: dict[asyncio.Task[SubmitOutcome], tuple[Batch, Handover]],
+    calls: Calls,
 ) -> None:
     """Wait for the calls under way and record them; each has a time-out of its own."""
     if calls:

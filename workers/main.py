@@ -86,9 +86,12 @@ async def _drain(context: WorkerContext, tasks: list[asyncio.Task[None]]) -> Non
                 await asyncio.wait(context.lanes.tasks)
     except TimeoutError:
         log.warning("worker_left_calls_behind", lanes=len(context.lanes.busy))
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        # Asked again where a library below has swallowed it: stopping must not hang on a poll.
+        _, pending = await asyncio.wait(pending, timeout=1.0)
 
 
 async def _poll_forever(context: WorkerContext, kind: str) -> None:

@@ -91,7 +91,7 @@ def create_sessions(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
 
 
-def sqlstate_of(error: BaseException) -> str | None:
+def sqlstate_of(error: BaseException | None) -> str | None:
     """PostgreSQL's five-letter code of a database error, where it has one."""
     original = getattr(error, "orig", None)
     return getattr(original, "sqlstate", None)

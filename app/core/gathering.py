@@ -23,7 +23,7 @@ class Gathering(Generic[Asked, Answered]):
         *,
         size_max: int,
     ) -> None:
-        """`together` answers each of what it is given, in order; what it raises, all of them see."""
+        """`together` answers each of what it is given, in order; what it raises, all see."""
         self._together = together
         self._size_max = size_max
         self._waiting: deque[tuple[Asked, asyncio.Future[Answered]]] = deque()

@@ -37,12 +37,29 @@ class Statement:
         )
         self._names = tuple(numbers)
 
+    def __str__(self) -> str:
+        return self._sql
+
     async def rows(self, session: Session, **values: Any) -> list[Row]:
         """Run it in the session's transaction. Raises what SQLAlchemy would: a DBAPIError."""
+        return await self._fetch(session, values, timeout_seconds=None)
+
+    async def rows_within(self, session: Session, seconds: float, **values: Any) -> list[Row]:
+        """The same for what may take long: a limit of its own, for the rest of the transaction."""
+        driver = await _driver_of(session)
+        await driver.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+        return await self._fetch(session, values, timeout_seconds=seconds)
+
+    async def _fetch(
+        self, session: Session, values: dict[str, Any], *, timeout_seconds: float | None
+    ) -> list[Row]:
         driver = await _driver_of(session)
         try:
             rows: list[Row] = await driver.fetch(
-                self._sql, *[values[name] for name in self._names], record_class=Row
+                self._sql,
+                *[values[name] for name in self._names],
+                timeout=timeout_seconds,
+                record_class=Row,
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise await self._as_told_by_sqlalchemy(session, driver, error) from error

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.core.clock import Clock
-from app.core.db import Session, Sessions, is_away, is_retryable, sqlstate_of
+from app.core.db import LOCK_NOT_AVAILABLE, Session, Sessions, is_away, is_retryable, sqlstate_of
 from app.core.doorbell import Doorbell, Ring
 from app.core.errors import OutcomeUnknown, Unavailable
 from app.core.gathering import Gathering
@@ -33,11 +33,11 @@ TOGETHER_MAX: Final = 32
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Transaction = Callable[[Session], Awaitable[Result]]
-Together = Callable[[Session, Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
+Together = Callable[[Session, Sequence[Item], bool], Awaitable[Sequence[Result | Exception]]]
 
 
-class OnItsOwn(Exception):
-    """An item's answer inside a transaction of several: it asks for one of its own."""
+class PutAside(Exception):
+    """An item's answer where it would keep the others waiting: it goes where one may wait."""
 
 
 class UnitOfWork:
@@ -46,7 +46,7 @@ class UnitOfWork:
     def __init__(self, sessions: Sessions, clock: Clock, doorbell: Doorbell) -> None:
         self._sessions = sessions
         self._doorbell = doorbell
-        self._gatherings: dict[Together[Any, Any], Gathering[Any, Any]] = {}
+        self._gatherings: dict[tuple[Together[Any, Any], bool], Gathering[Any, Any]] = {}
         self.clock = clock
 
     @asynccontextmanager
@@ -112,36 +112,49 @@ class UnitOfWork:
     async def together(self, transaction: Together[Item, Result], item: Item) -> Result:
         """Run a transaction for everyone who asks for it meanwhile; this item's result.
 
-        `transaction` must be repeatable, as in `run`. It answers each item with a result, with the
-        refusal to raise here, or with OnItsOwn. When it raises, all is undone, and each item gets
+        `transaction` must be repeatable, as in `run`. Its last argument says whether it may wait
+        for locks: first it may not, and answers PutAside for an item that would have to; then that
+        item takes part in a slower round, beside the quick ones. It answers each item with a
+        result or with the refusal to raise here. When it raises, all is undone and each item gets
         a transaction of its own: nobody fails by the company he is in.
         """
-        gathering = self._gatherings.get(transaction)
-        if gathering is None:
-
-            async def all_of(items: Sequence[Item]) -> Sequence[Result | Exception]:
-                return await self._all_of(transaction, items)
-
-            gathering = self._gatherings[transaction] = Gathering(all_of, size_max=TOGETHER_MAX)
-        outcome: Result | Exception = await gathering.ask(item)
-        if isinstance(outcome, OnItsOwn):
-            [outcome] = await self._all_of(transaction, [item])
+        outcome = await self._gathering(transaction, may_wait=False).ask(item)
+        if isinstance(outcome, PutAside):
+            outcome = await self._gathering(transaction, may_wait=True).ask(item)
+        if isinstance(outcome, PutAside):
+            [outcome] = await self._all_of(transaction, [item], may_wait=True)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
+    def _gathering(
+        self, transaction: Together[Item, Result], *, may_wait: bool
+    ) -> Gathering[Item, Result | Exception]:
+        found = self._gatherings.get((transaction, may_wait))
+        if found is None:
+
+            async def all_of(items: Sequence[Item]) -> Sequence[Result | Exception]:
+                return await self._all_of(transaction, items, may_wait=may_wait)
+
+            found = self._gatherings[transaction, may_wait] = Gathering(
+                all_of, size_max=TOGETHER_MAX
+            )
+        return found
+
     async def _all_of(
-        self, transaction: Together[Item, Result], items: Sequence[Item]
+        self, transaction: Together[Item, Result], items: Sequence[Item], *, may_wait: bool
     ) -> Sequence[Result | Exception]:
         try:
-            return await self.run(lambda session: transaction(session, items), repeatable=True)
-        except Unavailable:
-            raise
+            return await self.run(
+                lambda session: transaction(session, items, may_wait), repeatable=True
+            )
         except Exception as error:
-            if len(items) == 1:
+            # A lock that one of them waited for in vain is no trouble of the others.
+            lock_missed = sqlstate_of(error.__cause__) == LOCK_NOT_AVAILABLE
+            if len(items) == 1 or (isinstance(error, Unavailable) and not lock_missed):
                 raise
             log.info("transaction_split", items=len(items), error=type(error).__name__)
-            return [OnItsOwn() for _ in items]
+            return [PutAside() for _ in items]
 
 
 def now_of(session: Session) -> datetime:

@@ -16,16 +16,13 @@ from sqlalchemy import (
     Identity,
     Index,
     Row,
-    Text,
     UniqueConstraint,
-    bindparam,
     delete,
     func,
     select,
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, Session
@@ -120,8 +117,8 @@ async def put_if_absent(session: Session, kind: str, refs: Sequence[str]) -> Non
     )
 
 
-_LOCK_LANE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-_LEASE: Final = text(
+_LOCK_LANE: Final = Statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_LEASE: Final = Statement(
     """
     WITH due AS (
         SELECT id FROM work
@@ -148,37 +145,39 @@ async def lease(
 
     The count is exact across all workers: it is made under an advisory lock of the lane.
     """
-    await session.execute(_LOCK_LANE, {"name": f"work:{kind}:{lane}"})
+    await _LOCK_LANE.rows(session, name=f"work:{kind}:{lane}")
     token = new_id()
-    rows = await session.execute(
-        _LEASE,
-        {
-            "kind": kind,
-            "lane": lane,
-            "now": now_of(session),
-            "limit": limit,
-            "in_flight_max": in_flight_max,
-            "token": token,
-            "seconds": seconds,
-        },
+    rows = await _LEASE.rows(
+        session,
+        kind=kind,
+        lane=lane,
+        now=now_of(session),
+        limit=limit,
+        in_flight_max=in_flight_max,
+        token=token,
+        seconds=seconds,
     )
     tries = {row.ref: row.tries for row in rows}
     return Lease(kind, lane, token, tuple(tries), tries)
 
 
+# Through SQLAlchemy, as the first of its transaction: it brings the BEGIN along.
+_LOCK_HELD: Final = text(
+    """
+    SELECT ref FROM work
+    WHERE kind = :kind AND ref = ANY(CAST(:refs AS text[])) AND lease_token = :token
+    ORDER BY ref FOR UPDATE
+    """
+)
+_FINISH: Final = Statement(
+    "DELETE FROM work WHERE kind = :kind AND ref = ANY(CAST(:refs AS text[]))"
+)
+
+
 async def lock_held(session: Session, lease: Lease, refs: Iterable[str]) -> set[str]:
     """Lock the rows that this lease still holds; what is missing was lost to the sweeper."""
-    held = await session.scalars(
-        select(WorkRow.ref)
-        .where(
-            WorkRow.kind == lease.kind,
-            WorkRow.ref == func.any(bindparam("refs", list(refs), type_=ARRAY(Text))),
-            WorkRow.lease_token == lease.token,
-        )
-        .order_by(WorkRow.ref)
-        .with_for_update()
-    )
-    return set(held)
+    values = {"kind": lease.kind, "refs": list(refs), "token": lease.token}
+    return set(await session.scalars(_LOCK_HELD, values))
 
 
 async def lock_ref(session: Session, ref: str) -> set[str]:
@@ -191,7 +190,7 @@ async def lock_ref(session: Session, ref: str) -> set[str]:
 
 async def finish(session: Session, kind: str, refs: Iterable[str]) -> None:
     """The work is done, in the transaction that ends it."""
-    await session.execute(delete(WorkRow).where(WorkRow.kind == kind, WorkRow.ref.in_(list(refs))))
+    await _FINISH.rows(session, kind=kind, refs=list(refs))
 
 
 async def finish_all(session: Session, refs: Iterable[str]) -> None:

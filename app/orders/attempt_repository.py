@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, exists, func, insert, select, text, update
+from sqlalchemy import exists, func, select, text, update
 
 from app.core.db import Session
+from app.core.statements import Row, Statement
 from app.core.uow import now_of
 from app.orders.models import Attempt, Order, ProviderEvidence
 from app.orders.states import POSSIBLY_LIVE, AttemptState
 
 # The moves `take` and `accept` of many orders at once; `states.py` is their table, the trigger
 # their guard, and a test holds the three equal.
-_TAKE: Final = text(
+_TAKE: Final = Statement(
     """
     WITH taken AS (
         UPDATE orders SET state = 'submitting', version = version + 1, wait_reason = NULL
@@ -29,7 +30,7 @@ _TAKE: Final = text(
     FROM taken JOIN order_inputs i ON i.order_id = taken.id
     """
 )
-_ACCEPT: Final = text(
+_ACCEPT: Final = Statement(
     """
     WITH item AS (
         SELECT * FROM unnest(CAST(:order_ids AS bigint[]), CAST(:attempt_ids AS uuid[]),
@@ -55,12 +56,9 @@ _ACCEPT: Final = text(
 )
 
 
-async def take(session: Session, order_ids: Collection[int], *, actor: str) -> Sequence[Row[Any]]:
+async def take(session: Session, order_ids: Collection[int], *, actor: str) -> Sequence[Row]:
     """queued → submitting for those still queued, with what is needed to hand them over."""
-    rows = await session.execute(
-        _TAKE, {"ids": list(order_ids), "actor": actor, "now": now_of(session)}
-    )
-    return rows.all()
+    return await _TAKE.rows(session, ids=list(order_ids), actor=actor, now=now_of(session))
 
 
 async def accept(
@@ -71,47 +69,84 @@ async def accept(
     actor: str,
 ) -> set[int]:
     """submitting → in_progress for (order, attempt, provider order id); the orders it moved."""
-    rows = await session.execute(
-        _ACCEPT,
-        {
-            "provider_id": provider_id,
-            "order_ids": [order_id for order_id, _, _ in accepted],
-            "attempt_ids": [attempt_id for _, attempt_id, _ in accepted],
-            "provider_order_ids": [provider_order_id for _, _, provider_order_id in accepted],
-            "actor": actor,
-            "now": now_of(session),
-        },
+    rows = await _ACCEPT.rows(
+        session,
+        provider_id=provider_id,
+        order_ids=[order_id for order_id, _, _ in accepted],
+        attempt_ids=[attempt_id for _, attempt_id, _ in accepted],
+        provider_order_ids=[provider_order_id for _, _, provider_order_id in accepted],
+        actor=actor,
+        now=now_of(session),
     )
     return {row.order_id for row in rows}
 
 
-async def earlier(
-    session: Session, order_ids: Collection[int]
-) -> Sequence[Row[int, int, UUID, str | None]]:
+_EARLIER: Final = Statement(
+    "SELECT order_id, number, route_id, outcome FROM attempts WHERE order_id = ANY(:order_ids)"
+)
+_INSERT: Final = Statement(
+    """
+    INSERT INTO attempts (
+        id, order_id, number, route_id, provider_id, provider_service, state, lease_token,
+        cost_micros, cost_currency, rate_to_ours_micros, started_at)
+    SELECT id, order_id, number, route_id, provider_id, provider_service, 'leased', lease_token,
+           cost_micros, cost_currency, rate_to_ours_micros, :now
+    FROM unnest(
+        CAST(:id AS uuid[]), CAST(:order_id AS bigint[]), CAST(:number AS smallint[]),
+        CAST(:route_id AS uuid[]), CAST(:provider_id AS uuid[]),
+        CAST(:provider_service AS text[]), CAST(:lease_token AS uuid[]),
+        CAST(:cost_micros AS bigint[]), CAST(:cost_currency AS text[]),
+        CAST(:rate_to_ours_micros AS bigint[])
+    ) AS item (id, order_id, number, route_id, provider_id, provider_service, lease_token,
+               cost_micros, cost_currency, rate_to_ours_micros)
+    """
+)
+_INSERT_COLUMNS: Final = (
+    "id",
+    "order_id",
+    "number",
+    "route_id",
+    "provider_id",
+    "provider_service",
+    "lease_token",
+    "cost_micros",
+    "cost_currency",
+    "rate_to_ours_micros",
+)
+# Each the first of its transaction: through SQLAlchemy, they bring the BEGIN along.
+_MARK_SENDING: Final = text(
+    """
+    UPDATE attempts SET state = 'sending', sending_at = :now
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'leased'
+    RETURNING id
+    """
+)
+_APPEND_EVIDENCE: Final = text(
+    """
+    INSERT INTO provider_evidence (attempt_id, provider_order_id, answer, at)
+    SELECT attempt_id, provider_order_id, answer, :now
+    FROM unnest(CAST(:attempt_ids AS uuid[]), CAST(:provider_order_ids AS text[]),
+                CAST(:answers AS text[])) AS said (attempt_id, provider_order_id, answer)
+    """
+)
+
+
+async def earlier(session: Session, order_ids: Collection[int]) -> Sequence[Row]:
     """Order, number, route and outcome of every attempt made so far."""
-    rows = await session.execute(
-        select(Attempt.order_id, Attempt.number, Attempt.route_id, Attempt.outcome).where(
-            Attempt.order_id.in_(order_ids)
-        )
-    )
-    return rows.all()
+    return await _EARLIER.rows(session, order_ids=list(order_ids))
 
 
-async def insert_attempts(session: Session, rows: list[dict[str, Any]]) -> None:
+async def insert_attempts(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """New attempts, not sent yet."""
     if rows:
-        await session.execute(insert(Attempt), rows)
+        columns = {name: [row[name] for row in rows] for name in _INSERT_COLUMNS}
+        await _INSERT.rows(session, now=now_of(session), **columns)
 
 
 async def mark_sending(session: Session, attempt_ids: Collection[UUID]) -> set[UUID]:
     """leased → sending; an attempt that the sweeper took away meanwhile is not among them."""
-    rows = await session.scalars(
-        update(Attempt)
-        .where(Attempt.id.in_(attempt_ids), Attempt.state == AttemptState.LEASED)
-        .values(state=AttemptState.SENDING, sending_at=now_of(session))
-        .returning(Attempt.id)
-        .execution_options(synchronize_session=False)
-    )
-    return set(rows)
+    values = {"ids": list(attempt_ids), "now": now_of(session)}
+    return set(await session.scalars(_MARK_SENDING, values))
 
 
 async def end(
@@ -125,9 +160,16 @@ async def end(
     )
 
 
-async def append_evidence(session: Session, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        await session.execute(insert(ProviderEvidence), rows)
+async def append_evidence(session: Session, said: Mapping[UUID, tuple[str | None, str]]) -> None:
+    """What was said to each attempt: a provider's order id, if any, and the answer."""
+    if said:
+        values = {
+            "attempt_ids": list(said),
+            "provider_order_ids": [provider_order_id for provider_order_id, _ in said.values()],
+            "answers": [answer for _, answer in said.values()],
+            "now": now_of(session),
+        }
+        await session.execute(_APPEND_EVIDENCE, values)
 
 
 async def live_of(session: Session, order_id: int) -> Attempt | None:
@@ -161,24 +203,28 @@ async def of_order(session: Session, order_id: int, *, limit: int) -> Sequence[A
     ).all()
 
 
+_LOCK_ACCEPTANCE: Final = Statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_IN_USE: Final = Statement(
+    """
+    SELECT provider_order_id FROM orders
+    WHERE provider_id = :provider_id AND provider_order_id = ANY(:provider_order_ids)
+    """
+)
+
+
 async def lock_acceptance(session: Session, provider_id: UUID) -> None:
     """Until the commit nobody else records what this provider accepted."""
-    name = f"accept:{provider_id}"
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
-    )
+    await _LOCK_ACCEPTANCE.rows(session, name=f"accept:{provider_id}")
 
 
 async def ids_in_use(
     session: Session, provider_id: UUID, provider_order_ids: Collection[str]
 ) -> set[str]:
     """Those of a provider's order ids that some order of ours already has."""
-    rows = await session.scalars(
-        select(Order.provider_order_id).where(
-            Order.provider_id == provider_id, Order.provider_order_id.in_(provider_order_ids)
-        )
+    rows = await _IN_USE.rows(
+        session, provider_id=provider_id, provider_order_ids=list(provider_order_ids)
     )
-    return {provider_order_id for provider_order_id in rows if provider_order_id is not None}
+    return {row.provider_order_id for row in rows}
 
 
 async def evidence_of(session: Session, attempt_id: UUID) -> str | None:

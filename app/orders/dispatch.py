@@ -21,7 +21,6 @@ from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.inputs import open_form
 from app.orders.service import DISPATCH
-from app.orders.states import AttemptState, OrderState
 from app.providers.protocol import ProviderAccount, RefusalKind, Submission
 from app.supply import protection
 from app.supply import service as supply
@@ -105,7 +104,7 @@ async def _take(
 ) -> list[Handover]:
     """Take the leased orders; those for which this provider is not the next route are passed on."""
     ids = [int(ref) for ref in lease.refs]
-    orders = await repository.lock_many(session, ids, OrderState.QUEUED)
+    orders = await repository.lock_queued(session, ids)
     offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
     history = await earlier_attempts(session, ids)
     here: dict[int, RouteOffer] = {}
@@ -136,15 +135,13 @@ async def _take(
             comments=form.comments,
         )
         handovers.append(Handover(row.id, attempt_id, submission))
-        attempts.append(
-            _attempt_row(session, row, route, attempt_id, history[row.id].made + 1, lease)
-        )
+        attempts.append(_attempt_row(row, route, attempt_id, history[row.id].made + 1, lease))
     await attempt_repository.insert_attempts(session, attempts)
     return handovers
 
 
 def _attempt_row(
-    session: Session, order: Any, route: RouteOffer, attempt_id: UUID, number: int, lease: Lease
+    order: Any, route: RouteOffer, attempt_id: UUID, number: int, lease: Lease
 ) -> dict[str, Any]:
     cost = charge_rounded_up(rate=route.cost, price_unit=order.price_unit, quantity=order.quantity)
     return {
@@ -154,12 +151,10 @@ def _attempt_row(
         "route_id": route.route_id,
         "provider_id": route.provider_id,
         "provider_service": route.provider_service,
-        "state": AttemptState.LEASED,
         "lease_token": lease.token,
         "cost_micros": cost.micros,
         "cost_currency": route.currency,
         "rate_to_ours_micros": route.rate_to_ours_micros,
-        "started_at": now_of(session),
     }
 
 
@@ -174,10 +169,10 @@ class History:
 async def earlier_attempts(session: Session, order_ids: Sequence[int]) -> dict[int, History]:
     made = dict.fromkeys(order_ids, 0)
     refused: dict[int, set[UUID]] = {order_id: set() for order_id in order_ids}
-    for order_id, number, route_id, outcome in await attempt_repository.earlier(session, order_ids):
-        made[order_id] = max(made[order_id], number)
-        if outcome in FOR_GOOD:
-            refused[order_id].add(route_id)
+    for row in await attempt_repository.earlier(session, order_ids):
+        made[row.order_id] = max(made[row.order_id], row.number)
+        if row.outcome in FOR_GOOD:
+            refused[row.order_id].add(row.route_id)
     return {
         order_id: History(made[order_id], frozenset(refused[order_id])) for order_id in order_ids
     }
@@ -201,7 +196,7 @@ async def _pass_on_or_wait(session: Session, lane: str, *, reason: Closed | None
     ids = [int(ref) for ref in lease.refs]
     if not ids:
         return
-    orders = await repository.lock_many(session, ids, OrderState.QUEUED)
+    orders = await repository.lock_queued(session, ids)
     offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
     history = await earlier_attempts(session, ids)
     for order in orders:
@@ -249,16 +244,4 @@ async def append_evidence(session: Session, said: Mapping[UUID, tuple[str | None
 
     Without a fence: a lost lease does not make an answer untrue.
     """
-    now = now_of(session)
-    await attempt_repository.append_evidence(
-        session,
-        [
-            {
-                "attempt_id": attempt_id,
-                "provider_order_id": provider_order_id,
-                "answer": answer,
-                "at": now,
-            }
-            for attempt_id, (provider_order_id, answer) in said.items()
-        ],
-    )
+    await attempt_repository.append_evidence(session, said)

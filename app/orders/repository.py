@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.audit import Actor
 from app.core.db import Session
-from app.core.statements import Statement
+from app.core.statements import Row, Statement
 from app.core.uow import now_of
 from app.orders.errors import IllegalMoveError
 from app.orders.models import Order, OrderEvent, OrderHold, OrderInput
@@ -27,8 +27,9 @@ _PLACE: Final = Statement(
     WITH item AS (
         SELECT * FROM unnest(
             CAST(:id AS bigint[]), CAST(:book_id AS uuid[]), CAST(:service_id AS bigint[]),
-            CAST(:quantity AS bigint[]), CAST(:units AS bigint[]), CAST(:charge AS bigint[]), CAST(:rate_micros AS bigint[]),
-            CAST(:price_unit AS int[]), CAST(:markup_basis_points AS int[]),
+            CAST(:quantity AS bigint[]), CAST(:units AS bigint[]), CAST(:charge AS bigint[]),
+            CAST(:rate_micros AS bigint[]), CAST(:price_unit AS int[]),
+            CAST(:markup_basis_points AS int[]),
             CAST(:cost_micros AS bigint[]), CAST(:link_hash AS bytea[]),
             CAST(:reference AS text[]), CAST(:deliver_by AS timestamptz[]),
             CAST(:sealed AS bytea[]), CAST(:actor AS text[])
@@ -209,6 +210,20 @@ async def lock_many(
             .execution_options(populate_existing=True)
         )
     ).all()
+
+
+_LOCK_QUEUED: Final = Statement(
+    """
+    SELECT id, service_id FROM orders
+    WHERE id = ANY(:order_ids) AND state = 'queued'
+    ORDER BY book_id, id FOR UPDATE
+    """
+)
+
+
+async def lock_queued(session: Session, order_ids: Collection[int]) -> Sequence[Row]:
+    """Number and service of those of the orders that are queued, locked as by `lock_many`."""
+    return await _LOCK_QUEUED.rows(session, order_ids=list(order_ids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,11 @@ async def settle_by_hand(
         case OrderState.PARTIAL:
             remains = settlement.remains
             if order.units is None or remains is None or not 0 < remains < order.units:
-                rule = f"must be 1 to {(order.units or 1) - 1}, what was left undelivered"
+                rule = (
+                    f"must be 1 to {order.units - 1}, what was left undelivered"
+                    if order.units
+                    else "cannot be given: this package does not state its units"
+                )
                 raise InvalidInput(errors=(FieldProblem("/remains", rule),))
             refund = refund_rounded_down(charge=charge, undelivered=remains, ordered=order.units)
             end = End(Move.SETTLE, settlement.target, refund, remains)

@@ -15,7 +15,7 @@ from app.core.db import Session
 from app.core.errors import AppError, NotFound
 from app.core.idempotency import Answer
 from app.core.runtime import Runtime
-from app.core.uow import OnItsOwn
+from app.core.uow import PutAside
 from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import service
 from app.orders.errors import OrderNotCancelable, TestOrdersUnavailable
@@ -96,14 +96,14 @@ class Wanted:
 
 
 async def place_wanted(
-    session: Session, wanted: Sequence[Wanted]
+    session: Session, wanted: Sequence[Wanted], may_wait: bool
 ) -> list[tuple[Answer, bool] | Exception]:
     """One transaction for all orders that arrived together; of each its answer, and whether it is
-    a replay, or its refusal. One whose wallet is locked elsewhere goes on its own, and waits.
+    a replay, or its refusal. One whose wallet is locked elsewhere is put aside.
     """
     claims = await idempotency.claim_many(session, [one.asked for one in wanted])
     fresh = [one for one, claim in zip(wanted, claims, strict=True) if claim is None]
-    results = iter(await _place(session, fresh, wait=len(wanted) == 1))
+    results = iter(await _place(session, fresh, wait=may_wait))
     told: list[tuple[Answer, bool] | Exception] = []
     kept: list[tuple[idempotency.Request, Answer]] = []
     for one, claim in zip(wanted, claims, strict=True):
@@ -115,7 +115,7 @@ async def place_wanted(
         elif isinstance(result, Answer):
             told.append((result, True))
         else:
-            told.append(result or OnItsOwn())
+            told.append(result or PutAside())
     if kept:
         await idempotency.keep_many(session, kept)
     return told

@@ -17,7 +17,7 @@ from pydantic import (
 from app.core.money import Money
 from app.orders.links import LINK_LENGTH_MAX, check_link
 from app.orders.models import Order, OrderEvent
-from app.orders.service import NewOrder
+from app.orders.pricing import NewOrder
 from app.orders.states import V1_STATUS, OrderState
 from app.web.fields import SAFE_INTEGER_MAX, Line, Moment, PublicNumber, Reference, check_text
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit

@@ -9,15 +9,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.catalog import service as catalog
-from app.catalog.errors import ServiceUnavailable, ServiceUnknown
-from app.catalog.service import Offer, RouteOffer
+from app.catalog.service import Offer
 from app.core import work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
-from app.core.errors import AppError, FieldProblem, InvalidInput, NotFound
+from app.core.errors import AppError, NotFound
 from app.core.ids import new_id
-from app.core.money import ZERO, Money, charge_rounded_up
+from app.core.money import Money
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
@@ -25,39 +24,15 @@ from app.orders import attempt_repository, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
 from app.orders.inputs import OrderForm, link_hash, open_form, seal_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
+from app.orders.pricing import NewOrder, Priced, first_route, price
 from app.orders.repository import OrderFilter
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
-from app.providers.protocol import ServiceType
 
 DISPATCH: Final = "dispatch"
 FOLLOW: Final = "follow"
 RECONCILE: Final = "reconcile"
 TRAIL_MAX: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class NewOrder:
-    """What a reseller asks for, as it was sent; `price` judges it by its service."""
-
-    service_id: int
-    link: str
-    quantity: int | None = None
-    comments: tuple[str, ...] | None = None
-    reference: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """An order that may be placed: what is billed, what delivery counts, and what it costs whom."""
-
-    offer: Offer
-    item: NewOrder
-    route: RouteOffer
-    quantity: int
-    units: int | None
-    charge: Money
-    cost: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,59 +53,6 @@ class Accepted:
     actor: Actor
 
 
-def price(offer: Offer | None, item: NewOrder) -> Priced:
-    """Judge an order by its service's form, bounds and price.
-
-    Raises ServiceUnknown, InvalidInput naming the field, or ServiceUnavailable when no route can
-    deliver it at a price that is not below cost.
-    """
-    if offer is None or not offer.on_sale:
-        raise ServiceUnknown(errors=(FieldProblem("/service_id", "is not on sale"),))
-    quantity = _billable_quantity(offer, item)
-    if not offer.min_quantity <= quantity <= offer.max_quantity:
-        field = "/comments" if offer.type is ServiceType.CUSTOM_COMMENTS else "/quantity"
-        bounds = f"must be {offer.min_quantity} to {offer.max_quantity} for this service"
-        raise InvalidInput(errors=(FieldProblem(field, bounds),))
-    charge = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
-    route = first_route(offer.routes)
-    cost = route.cost_in_ours(quantity=quantity, price_unit=offer.price_unit) if route else ZERO
-    if route is None or (charge < cost and not offer.below_cost_allowed):
-        raise ServiceUnavailable
-    units = offer.package_units if offer.type is ServiceType.PACKAGE else quantity
-    return Priced(offer, item, route, quantity, units, charge, cost)
-
-
-def _billable_quantity(offer: Offer, item: NewOrder) -> int:
-    """What is charged for; a field that the service's type does not take is refused by name."""
-    problems = []
-    quantity: int | None
-    if offer.type is not ServiceType.CUSTOM_COMMENTS and item.comments is not None:
-        problems.append(FieldProblem("/comments", f"is not taken by a {offer.type} service"))
-    match offer.type:
-        case ServiceType.DEFAULT:
-            quantity = item.quantity
-            if quantity is None:
-                problems.append(FieldProblem("/quantity", "is required for this service"))
-        case ServiceType.PACKAGE:
-            quantity = 1
-            if item.quantity not in {None, 1}:
-                problems.append(FieldProblem("/quantity", "is always 1 for a package"))
-        case ServiceType.CUSTOM_COMMENTS:
-            quantity = len(item.comments or ())
-            if not quantity:
-                problems.append(FieldProblem("/comments", "is required for this service"))
-            elif item.quantity not in {None, quantity}:
-                problems.append(FieldProblem("/quantity", "must be the number of comments"))
-    if problems or quantity is None:
-        raise InvalidInput(errors=tuple(problems))
-    return quantity
-
-
-def first_route(routes: Sequence[RouteOffer]) -> RouteOffer | None:
-    """The route to try first: the best that is open now, else the best there is."""
-    return next((route for route in routes if route.open_now), routes[0] if routes else None)
-
-
 async def place(
     session: Session, keys: KeyRing, book_id: UUID, item: NewOrder, *, actor: Actor
 ) -> Order:
@@ -138,12 +60,10 @@ async def place(
 
     Raises what `price` raises, InsufficientFunds, SpendingStopped.
     """
-    offers = await catalog.offers(session, [item.service_id])
-    priced = price(offers.get(item.service_id), item)
-    [order] = await _write(session, keys, [Accepted(book_id, priced, actor)])
-    # Last, so that the wallet is locked for as short a time as can be.
-    await ledger.hold(session, book_id, [(order.id, priced.charge)])
-    return order
+    [result] = await place_together(session, keys, [Purchase(book_id, item, actor)], wait=True)
+    if isinstance(result, AppError):
+        raise result
+    return _placed(result)
 
 
 async def place_batch(
@@ -151,24 +71,20 @@ async def place_batch(
 ) -> list[Order | AppError]:
     """Place what can be placed, in the order given; per item the order, or its refusal.
 
-    All is judged and priced before the wallet is locked; then what fits its balance is accepted.
+    Raises SpendingStopped, which is no matter of one order.
     """
-    offers = await catalog.offers(session, sorted({item.service_id for item in items}))
-    judged = [_price_or_refusal(offers.get(item.service_id), item) for item in items]
-    if not any(isinstance(one, Priced) for one in judged):
-        return [one for one in judged if isinstance(one, AppError)]
-    available = await ledger.lock_available(session, book_id)
-    results: list[Priced | AppError] = []
-    for one in judged:
-        if isinstance(one, Priced) and one.charge > available:
-            results.append(InsufficientFunds())
-            continue
-        if isinstance(one, Priced):
-            available -= one.charge
-        results.append(one)
-    accepted = [Accepted(book_id, one, actor) for one in results if isinstance(one, Priced)]
-    placed = iter(await _write_and_hold(session, keys, accepted))
-    return [next(placed) if isinstance(one, Priced) else one for one in results]
+    purchases = [Purchase(book_id, item, actor) for item in items]
+    results = await place_together(session, keys, purchases, wait=True)
+    for result in results:
+        if isinstance(result, SpendingStopped):
+            raise result
+    return [one if isinstance(one, AppError) else _placed(one) for one in results]
+
+
+def _placed(order: Order | None) -> Order:
+    if order is None:
+        raise LookupError("an order that could wait for its wallet was left out")
+    return order
 
 
 async def place_together(
@@ -176,7 +92,9 @@ async def place_together(
 ) -> list[Order | AppError | None]:
     """Place what can be placed of several books' orders; of each the order, or its refusal.
 
-    Without `wait`, an order whose wallet another transaction has locked is left out and gets None.
+    All is judged and priced before a wallet is locked; then what fits its balance is accepted, in
+    the order given. Without `wait`, an order whose wallet another transaction has locked is left
+    out and gets None.
     """
     offers = await catalog.offers(session, sorted({one.item.service_id for one in purchases}))
     judged = [_price_or_refusal(offers.get(one.item.service_id), one.item) for one in purchases]

@@ -73,21 +73,12 @@ async def spend_calls(session: Session, provider: Provider, calls: int) -> None:
     """Take calls off the budget of this minute; the caller holds the provider's row."""
     window = now_of(session).replace(second=0, microsecond=0)
     used = provider.budget_used if provider.budget_window == window else 0
-    await repository.change(
-        session, provider.id, {"budget_window": window, "budget_used": used + calls}
-    )
+    await repository.spend(session, provider.id, window=window, used=used + calls)
 
 
 async def record_answers(session: Session, provider_id: UUID) -> None:
     """The provider answered: the breaker closes."""
-    provider = await repository.find(session, provider_id)
-    if provider is None or not (provider.breaker_failures or provider.breaker_open_until):
-        return
-    await repository.change(
-        session,
-        provider_id,
-        {"breaker_failures": 0, "breaker_opens": 0, "breaker_open_until": None},
-    )
+    await repository.close_breaker(session, provider_id)
 
 
 async def record_failures(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db import Session
+from app.core.statements import Statement
 from app.supply.models import ExchangeRate, Provider
 
 
@@ -62,6 +63,27 @@ async def sealed_otherwise(session: Session, key_id: bytes, *, limit: int) -> Se
 
 async def change(session: Session, provider_id: UUID, values: dict[str, Any]) -> None:
     await session.execute(update(Provider).where(Provider.id == provider_id).values(values))
+
+
+_SPEND: Final = Statement(
+    "UPDATE providers SET budget_window = :budget_window, budget_used = :used WHERE id = :id"
+)
+_CLOSE_BREAKER: Final = Statement(
+    """
+    UPDATE providers SET breaker_failures = 0, breaker_opens = 0, breaker_open_until = NULL
+    WHERE id = :id AND (breaker_failures > 0 OR breaker_open_until IS NOT NULL)
+    """
+)
+
+
+async def spend(session: Session, provider_id: UUID, *, window: datetime, used: int) -> None:
+    """How many calls were made in the minute that began at `window`."""
+    await _SPEND.rows(session, id=provider_id, budget_window=window, used=used)
+
+
+async def close_breaker(session: Session, provider_id: UUID) -> None:
+    """Forget the failures of a provider that answers; nothing is written where there are none."""
+    await _CLOSE_BREAKER.rows(session, id=provider_id)
 
 
 async def put_rate(

@@ -17,6 +17,7 @@ from app.orders import service as orders
 from app.orders.dispatch import Batch, Handover
 from app.orders.follow import Poll
 from app.orders.models import Attempt, Order, OrderEvent
+from app.orders.pricing import NewOrder
 from app.providers.protocol import (
     Accepted,
     Progress,
@@ -108,7 +109,7 @@ class Desk:
     async def place_many(self, reseller: ResellerCaller, service: Service, count: int) -> list[int]:
         """Orders by the hundred, without a request for each."""
         items = [
-            orders.NewOrder(service.id, f"https://example.com/{number}", service.min_quantity)
+            NewOrder(service.id, f"https://example.com/{number}", service.min_quantity)
             for number in range(count)
         ]
         async with self.runtime.uow.begin() as session:
