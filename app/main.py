@@ -22,6 +22,7 @@ from app.core.logging import configure_logging
 from app.core.metrics import EVENT_LOOP_LAG
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
+from app.core.tasks import end_tasks
 from app.enforcement import router as enforcement
 from app.ledger import operator_router as ledger_operator
 from app.ledger import router as ledger
@@ -73,8 +74,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
             try:
                 yield
             finally:
-                watch.cancel()
-                await asyncio.gather(watch, return_exceptions=True)
+                await end_tasks([watch])
                 await app.state.limiter.close()
 
     app = FastAPI(

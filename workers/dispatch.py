@@ -24,7 +24,7 @@ log = get_logger(__name__)
 
 EVIDENCE_TRIES_MAX: Final = 10
 EVIDENCE_PAUSE_SECONDS: Final = 0.5
-LINGER_SHARE: Final = 0.5
+LINGER_SHARE: Final = 1.0
 LINGER_SECONDS_MAX: Final = 0.05
 """After the first answer of a round others are waited for, to record them together: for a share of
 the time that this one took, and so for long only where answers are slow anyway."""

@@ -21,6 +21,7 @@ from app.core.logging import configure_logging, get_logger
 from app.core.metrics import WORK_FAILURES
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
+from app.core.tasks import end_tasks
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
 from app.providers.wire import Wire
 from app.supply.service import PROBE
@@ -86,12 +87,7 @@ async def _drain(context: WorkerContext, tasks: list[asyncio.Task[None]]) -> Non
                 await asyncio.wait(context.lanes.tasks)
     except TimeoutError:
         log.warning("worker_left_calls_behind", lanes=len(context.lanes.busy))
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        # Asked again where a library below has swallowed it: stopping must not hang on a poll.
-        _, pending = await asyncio.wait(pending, timeout=1.0)
+    await end_tasks(tasks)
 
 
 async def _poll_forever(context: WorkerContext, kind: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -56,7 +57,9 @@ async def _forth_and_back(database_url: str) -> list[str]:
 
 def _lint(sql: str) -> list[str]:
     """What squawk finds under the rules of `.squawk.toml`."""
-    squawk = shutil.which("squawk")
+    # Beside this Python first: the environment need not be on the PATH.
+    beside = str(Path(sys.executable).parent)
+    squawk = shutil.which("squawk", path=beside) or shutil.which("squawk")
     if squawk is None:
         raise CommandFailed("squawk is not installed; `./run check` brings it along.")
     done = subprocess.run(  # noqa: S603 - argv is ours, no shell

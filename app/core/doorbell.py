@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from app.core.logging import get_logger
 from app.core.metrics import DOORBELL_RINGS
+from app.core.tasks import end_tasks
 
 log = get_logger(__name__)
 
@@ -90,14 +91,16 @@ class ArqDoorbell:
         self._wake = asyncio.Event()
         self._silent_until = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._ring_forever(), name="doorbell")
 
     async def stop(self) -> None:
+        # Said as well, because a Redis call that is canceled as it ends may swallow the cancel.
+        self._stopped = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
         await self._redis.aclose(close_connection_pool=True)
 
     def ring(self, rings: set[Ring]) -> None:
@@ -109,7 +112,7 @@ class ArqDoorbell:
         self._wake.set()
 
     async def _ring_forever(self) -> None:
-        while True:
+        while not self._stopped:
             await self._wake.wait()
             self._wake.clear()
             rings, self._pending = self._pending, set()

@@ -8,7 +8,7 @@ from typing import Final
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.uow import now_of
-from app.orders import repository
+from app.orders import count_repository
 from app.orders.states import ENDED, RUNNING
 
 NAMES: Final = frozenset(
@@ -18,9 +18,9 @@ NAMES: Final = frozenset(
 
 async def samples(session: Session) -> list[Sample]:
     """Counted over partial indexes of what is running, and of what ended in the last day."""
-    running = await repository.state_counts(session)
-    ended = await repository.ended_counts(session, now_of(session) - timedelta(days=1))
-    late = await repository.overdue_count(session)
+    running = await count_repository.state_counts(session)
+    ended = await count_repository.ended_counts(session, now_of(session) - timedelta(days=1))
+    late = await count_repository.overdue_count(session)
     return [
         *(
             Sample("smmos_orders", f'state="{state}"', running.get(state, 0))

@@ -13,7 +13,8 @@ def check_link(text: str) -> str:
     """The link as it was sent; ValueError names the rule it breaks. It is never fetched by us."""
     if len(text) > LINK_LENGTH_MAX:
         raise ValueError(f"must have at most {LINK_LENGTH_MAX} characters")
-    if any(character.isspace() or not character.isprintable() for character in text):
+    # Of all kinds of space, only the plain one counts as printable.
+    if " " in text or not text.isprintable():
         raise ValueError("must not contain spaces or control characters")
     try:
         parts = urlsplit(text)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, literal, select, update
+from sqlalchemy import insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.audit import Actor
@@ -16,7 +16,7 @@ from app.core.db import Session
 from app.core.statements import Row, Statement
 from app.core.uow import now_of
 from app.orders.errors import IllegalMoveError
-from app.orders.models import Order, OrderEvent, OrderHold, OrderInput
+from app.orders.models import Order, OrderEvent, OrderInput
 from app.orders.states import Move, OrderState, may_move
 
 _NEXT_IDS: Final = Statement(
@@ -289,92 +289,6 @@ async def events_of(
     if public_only:
         statement = statement.where(OrderEvent.public)
     return (await session.scalars(statement)).all()
-
-
-async def open_hold_count(session: Session, order_id: int) -> int:
-    count = await session.scalar(
-        select(func.count()).where(OrderHold.order_id == order_id, OrderHold.released_at.is_(None))
-    )
-    return int(count or 0)
-
-
-async def hold_is_open(session: Session, order_id: int, source: str, source_id: str) -> bool:
-    return bool(
-        await session.scalar(
-            select(
-                exists().where(
-                    OrderHold.order_id == order_id,
-                    OrderHold.source == source,
-                    OrderHold.source_id == source_id,
-                    OrderHold.released_at.is_(None),
-                )
-            )
-        )
-    )
-
-
-async def release_holds(session: Session, order_id: int, source: str) -> None:
-    await session.execute(
-        update(OrderHold)
-        .where(
-            OrderHold.order_id == order_id,
-            OrderHold.source == source,
-            OrderHold.released_at.is_(None),
-        )
-        .values(released_at=now_of(session))
-    )
-
-
-async def release_all_holds(session: Session, order_id: int) -> None:
-    await session.execute(
-        update(OrderHold)
-        .where(OrderHold.order_id == order_id, OrderHold.released_at.is_(None))
-        .values(released_at=now_of(session))
-    )
-
-
-async def queued_since_before(session: Session, moment: datetime, *, limit: int) -> Sequence[int]:
-    """Orders not handed on since before a moment, in the order in which wallets are locked."""
-    return (
-        await session.scalars(
-            select(Order.id)
-            .where(
-                Order.ended_at.is_(None),
-                Order.state == OrderState.QUEUED,
-                Order.created_at < moment,
-            )
-            .order_by(Order.book_id, Order.id)
-            .limit(limit)
-        )
-    ).all()
-
-
-async def state_counts(session: Session) -> dict[str, int]:
-    """How many orders are in each state that is not an end."""
-    rows = await session.execute(
-        select(Order.state, func.count()).where(Order.ended_at.is_(None)).group_by(Order.state)
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-async def ended_counts(session: Session, since: datetime) -> dict[str, int]:
-    """How many orders ended in each way since a moment."""
-    rows = await session.execute(
-        select(Order.state, func.count()).where(Order.ended_at >= since).group_by(Order.state)
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-async def overdue_count(session: Session) -> int:
-    """Orders that still wait to be handed on past the time by which they were to be delivered."""
-    count = await session.scalar(
-        select(func.count()).where(
-            Order.ended_at.is_(None),
-            Order.state.in_([OrderState.QUEUED, OrderState.ON_HOLD]),
-            Order.deliver_by < now_of(session),
-        )
-    )
-    return int(count or 0)
 
 
 async def set_wait_reason(session: Session, order_ids: Collection[int], reason: str | None) -> None:

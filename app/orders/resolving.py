@@ -12,7 +12,7 @@ from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import ZERO, Money, refund_rounded_down
 from app.core.uow import now_of
-from app.orders import attempt_repository, repository
+from app.orders import attempt_repository, count_repository, repository
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.models import Attempt, Order
 from app.orders.outcomes import move_to_unknown
@@ -103,7 +103,7 @@ async def reconcile(session: Session, order_id: int, *, unknown_hours_max: int) 
 async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
     """Cancel, with all money back, orders that were never handed on in time; how many."""
     moment = now_of(session) - timedelta(days=queued_days_max)
-    ids = await repository.queued_since_before(session, moment, limit=SWEEP_MAX)
+    ids = await count_repository.queued_since_before(session, moment, limit=SWEEP_MAX)
     for order_id in ids:
         order = await lock(session, order_id)
         if order.state == OrderState.QUEUED:

@@ -20,7 +20,7 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
-from app.orders import attempt_repository, repository
+from app.orders import attempt_repository, hold_repository, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
 from app.orders.inputs import OrderForm, link_hash, open_form, seal_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
@@ -295,7 +295,7 @@ async def put_on_hold(
     order = await lock(session, order_id)
     if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
         raise OrderStateConflict
-    if not await repository.hold_is_open(session, order_id, source, source_id):
+    if not await hold_repository.hold_is_open(session, order_id, source, source_id):
         session.add(
             OrderHold(
                 id=new_id(),
@@ -329,8 +329,8 @@ async def release_hold(session: Session, order_id: int, *, source: str, actor: A
     order = await lock(session, order_id)
     if order.state != OrderState.ON_HOLD:
         raise OrderStateConflict
-    await repository.release_holds(session, order_id, source)
-    if await repository.open_hold_count(session, order_id) == 0:
+    await hold_repository.release_holds(session, order_id, source)
+    if await hold_repository.open_hold_count(session, order_id) == 0:
         await repository.move(
             session,
             order_id,

@@ -11,7 +11,7 @@ from app.core.db import Session
 from app.core.money import ZERO, Money, refund_rounded_down
 from app.core.uow import now_of
 from app.ledger import service as ledger
-from app.orders import repository
+from app.orders import hold_repository, repository
 from app.orders.models import Order
 from app.orders.states import Move, OrderState
 from app.providers.protocol import Progress, ProviderState
@@ -179,5 +179,5 @@ async def end_order(
         earned=earned,
         forfeited=forfeited,
     )
-    await repository.release_all_holds(session, order.id)
+    await hold_repository.release_all_holds(session, order.id)
     await work.finish_all(session, [str(order.id)])

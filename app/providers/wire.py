@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -175,6 +176,7 @@ def _bounds(*, keep_alive: bool) -> Bounds:
     )
 
 
+@lru_cache(maxsize=1000)
 def _address(url: str) -> httpx.URL:
     """The address, refused here where the socket would fail in a way of its own."""
     address = httpx.URL(url)

@@ -21,6 +21,7 @@ from app.core.gauges import read
 from app.core.metrics import FENCED, WORK_FAILURES
 from app.core.money import Money
 from app.core.runtime import Runtime
+from app.core.tasks import end_tasks
 from app.orders import dispatch
 from app.orders import service as orders
 from app.providers.wire import Wire
@@ -116,8 +117,7 @@ async def stop(listening: asyncio.Task[None]) -> None:
     """Stop to listen, once arq is done with the jobs it has."""
     jobs = [task for task in asyncio.all_tasks() if "run_job" in repr(task.get_coro())]
     await asyncio.gather(*jobs)
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
+    await end_tasks([listening])
 
 
 async def test_rubbish_in_a_queue_does_not_end_the_listening(

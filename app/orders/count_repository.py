@@ -1,0 +1,57 @@
+"""The SQL that looks at orders as a crowd: how many are where, and which have waited too long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from app.core.db import Session
+from app.core.uow import now_of
+from app.orders.models import Order
+from app.orders.states import OrderState
+
+
+async def queued_since_before(session: Session, moment: datetime, *, limit: int) -> Sequence[int]:
+    """Orders not handed on since before a moment, in the order in which wallets are locked."""
+    return (
+        await session.scalars(
+            select(Order.id)
+            .where(
+                Order.ended_at.is_(None),
+                Order.state == OrderState.QUEUED,
+                Order.created_at < moment,
+            )
+            .order_by(Order.book_id, Order.id)
+            .limit(limit)
+        )
+    ).all()
+
+
+async def state_counts(session: Session) -> dict[str, int]:
+    """How many orders are in each state that is not an end."""
+    rows = await session.execute(
+        select(Order.state, func.count()).where(Order.ended_at.is_(None)).group_by(Order.state)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def ended_counts(session: Session, since: datetime) -> dict[str, int]:
+    """How many orders ended in each way since a moment."""
+    rows = await session.execute(
+        select(Order.state, func.count()).where(Order.ended_at >= since).group_by(Order.state)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def overdue_count(session: Session) -> int:
+    """Orders that still wait to be handed on past the time by which they were to be delivered."""
+    count = await session.scalar(
+        select(func.count()).where(
+            Order.ended_at.is_(None),
+            Order.state.in_([OrderState.QUEUED, OrderState.ON_HOLD]),
+            Order.deliver_by < now_of(session),
+        )
+    )
+    return int(count or 0)
