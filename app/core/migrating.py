@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -61,8 +60,3 @@ def _upgrade_on(connection: Connection) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def upgrade_blocking(database_url: str) -> None:
-    """The same, for callers without an event loop."""
-    asyncio.run(upgrade(database_url))

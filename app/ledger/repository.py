@@ -94,13 +94,6 @@ async def find_wallet(session: Session, book_id: UUID) -> Account | None:
     return wallet
 
 
-async def lock_wallet(session: Session, book_id: UUID) -> Account | None:
-    wallet: Account | None = await session.scalar(
-        _wallet_of(book_id).with_for_update().execution_options(populate_existing=True)
-    )
-    return wallet
-
-
 def _wallet_of(book_id: UUID) -> Any:
     return select(Account).where(Account.book_id == book_id, Account.kind == AccountKind.WALLET)
 

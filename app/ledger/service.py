@@ -106,19 +106,6 @@ async def lock_wallets(
     return {row.book_id: Wallet(Money(row.balance), spendable=row.spendable) for row in rows}
 
 
-async def lock_available(session: Session, book_id: UUID) -> Money:
-    """Lock a wallet for the rest of the transaction and tell what it can spend.
-
-    Raises SpendingStopped for an account that may not spend.
-    """
-    wallet = await repository.lock_wallet(session, book_id)
-    if wallet is None:
-        return ZERO
-    if not wallet.spendable:
-        raise SpendingStopped
-    return Money(wallet.balance or 0)
-
-
 async def end_order(
     session: Session,
     book_id: UUID,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, text, update
+from sqlalchemy import exists, select, text, update
 
 from app.core.db import Session
 from app.core.statements import Row, Statement
@@ -289,16 +289,6 @@ _PUT_BACK: Final = text(
     SELECT id, version, 'put_back', :actor, false, '{}', :now FROM back
     """
 )
-
-
-async def count_since(session: Session, since: Any) -> dict[str, int]:
-    """Attempts by state since a moment."""
-    rows = await session.execute(
-        select(Attempt.state, func.count())
-        .where(Attempt.started_at >= since)
-        .group_by(Attempt.state)
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 async def route_of(session: Session, attempt_id: UUID) -> UUID:

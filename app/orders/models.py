@@ -173,11 +173,6 @@ class Attempt(Base):
             unique=True,
             postgresql_where=text("state IN ('leased','sending','accepted','unknown')"),
         ),
-        Index(
-            "ix_attempts_underway",
-            "state",
-            postgresql_where=text("state IN ('leased','sending')"),
-        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

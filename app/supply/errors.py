@@ -9,9 +9,3 @@ class ProviderNameTaken(AppError):
     status = 409
     code = "provider-name-taken"
     title = "There is a provider of that name already"
-
-
-class ProviderCallFailed(AppError):
-    status = 502
-    code = "provider-call-failed"
-    title = "The provider did not answer as it should"

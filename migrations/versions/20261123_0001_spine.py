@@ -486,13 +486,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("order_id", "number", name=op.f("uq_attempts_order_id_number")),
     )
     op.create_index(
-        "ix_attempts_underway",
-        "attempts",
-        ["state"],
-        unique=False,
-        postgresql_where=sa.text("state IN ('leased','sending')"),
-    )
-    op.create_index(
         "uq_attempts_possibly_live",
         "attempts",
         ["order_id"],
@@ -593,11 +586,6 @@ def downgrade() -> None:
         "uq_attempts_possibly_live",
         table_name="attempts",
         postgresql_where=sa.text("state IN ('leased','sending','accepted','unknown')"),
-    )
-    op.drop_index(
-        "ix_attempts_underway",
-        table_name="attempts",
-        postgresql_where=sa.text("state IN ('leased','sending')"),
     )
     op.drop_table("attempts")
     op.drop_index(

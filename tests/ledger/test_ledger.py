@@ -110,8 +110,8 @@ async def test_a_stopped_wallet_spends_nothing_and_still_takes_refunds(
     with pytest.raises(SpendingStopped):
         await hold(runtime, reseller.book_id, (2, "0.01"))
     async with runtime.uow.begin() as session:
-        with pytest.raises(SpendingStopped):
-            await ledger.lock_available(session, reseller.book_id)
+        wallets = await ledger.lock_wallets(session, [reseller.book_id], wait=True)
+        assert not wallets[reseller.book_id].spendable
     await end(runtime, reseller.book_id, 1, refunded="1.00", earned="0")
     async with runtime.uow.begin() as session:
         await ledger.set_spendable(session, reseller.book_id, spendable=True)
