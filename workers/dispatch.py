@@ -132,7 +132,7 @@ async def _record(
     context: WorkerContext,
     done: Calls,
 ) -> None:
-    """Store what was said, then move the orders of each batch together.
+    """Store all that was said, at once, then move the orders of each batch together.
 
     A batch that cannot be recorded keeps no other from it; its lease is left to the sweeper.
     """
@@ -140,10 +140,15 @@ async def _record(
     for task, call in done.items():
         outcomes = by_batch.setdefault(id(call.batch), (call.batch, {}))[1]
         outcomes[call.handover] = _outcome_of(task)
+    said = {
+        attempt_id: told
+        for _, outcomes in by_batch.values()
+        for attempt_id, told in evidence_in(outcomes).items()
+    }
+    await _store_evidence(context, said)
     put_off: Unavailable | None = None
     for batch, outcomes in by_batch.values():
         try:
-            await _store_evidence(context, batch, outcomes)
             await _move(context, batch, outcomes)
         except Unavailable as error:
             log.warning("outcomes_not_recorded", provider=batch.provider_name)
@@ -161,11 +166,8 @@ def _outcome_of(task: asyncio.Task[SubmitOutcome]) -> SubmitOutcome:
     return Unconfirmed(reason=f"adapter failed: {type(error).__name__}")
 
 
-async def _store_evidence(
-    context: WorkerContext, batch: Batch, outcomes: dict[Handover, SubmitOutcome]
-) -> None:
-    """Keep what the provider said, again and again until it is stored."""
-    said = evidence_in(outcomes)
+async def _store_evidence(context: WorkerContext, said: dict[UUID, tuple[str | None, str]]) -> None:
+    """Keep what the provider said to each attempt, again and again until it is stored."""
     if not said:
         return
     for tried in range(1, EVIDENCE_TRIES_MAX + 1):
@@ -173,7 +175,7 @@ async def _store_evidence(
             async with context.runtime.uow.begin() as session:
                 await dispatch.append_evidence(session, said)
         except Unavailable:
-            log.warning("evidence_not_stored", provider=batch.provider_name, tried=tried)
+            log.warning("evidence_not_stored", attempts=len(said), tried=tried)
             if tried == EVIDENCE_TRIES_MAX:
                 raise
             await asyncio.sleep(EVIDENCE_PAUSE_SECONDS * tried)
