@@ -24,7 +24,8 @@ from bench import bare_dispatch
 from bench.memory import Memory, memory_of
 from bench.stage import HERE, Stage
 
-ROUNDS: Final = 3
+ROUNDS: Final = 4
+WARM_UP: Final = 200
 ORDERS: Final = 1_000
 _BATCH: Final = 100
 _SECONDS_MAX: Final = 60.0
@@ -38,7 +39,7 @@ class Dispatch:
 
     product: list[float]
     bare: list[float]
-    bare_kept: list[float]
+    bare_kept: float
     worker_memory: Memory | None
     at_once: int
 
@@ -51,17 +52,17 @@ class Dispatch:
 
 async def measure(stage: Stage) -> Dispatch:
     """Let the worker and the bare loop place as many orders in turn."""
-    product, bare, kept = [], [], []
+    product, bare = [], []
     memory: Memory | None = None
     async with bounded_client(_BOUNDS) as client:
         log = _ProviderLog(client, f"{stage.provider_control_url}/accepted")
         for _ in range(ROUNDS):
             await _place_orders(stage)
             seen = await log.length()
-            memory = await _work(stage, log, until=seen + ORDERS)
+            memory = await _work(stage, log, until=seen + WARM_UP + ORDERS)
             product.append(await log.rate(since=seen))
             bare.append(await _bare(stage, log, "fresh"))
-            kept.append(await _bare(stage, log, "kept"))
+        kept = await _bare(stage, log, "kept")
     return Dispatch(product, bare, kept, memory, stage.in_flight_max)
 
 
@@ -76,10 +77,11 @@ class _ProviderLog:
         return len(await self._entries())
 
     async def rate(self, *, since: int) -> float:
-        """Orders a second from the first to the last accepted after entry `since`."""
-        times = [datetime.fromisoformat(entry["at"]) for entry in (await self._entries())[since:]]
-        if len(times) != ORDERS:
-            raise SystemExit(f"{len(times)} orders were accepted, not {ORDERS}")
+        """Orders a second from the first to the last accepted after entry `since` and a warm-up."""
+        entries = (await self._entries())[since:]
+        if len(entries) != WARM_UP + ORDERS:
+            raise SystemExit(f"{len(entries)} orders were accepted, not {WARM_UP + ORDERS}")
+        times = [datetime.fromisoformat(entry["at"]) for entry in entries[WARM_UP:]]
         return (ORDERS - 1) / (max(times) - min(times)).total_seconds()
 
     async def _entries(self) -> Sequence[Any]:
@@ -90,7 +92,7 @@ class _ProviderLog:
 async def _place_orders(stage: Stage) -> None:
     """Before the clock starts, with no worker about."""
     async with opened(stage.settings) as runtime:
-        for number in range(ORDERS // _BATCH):
+        for number in range((WARM_UP + ORDERS) // _BATCH):
             shop = stage.shops[number % len(stage.shops)]
             items = [
                 OrderCreate(
@@ -122,7 +124,7 @@ async def _work(stage: Stage, log: _ProviderLog, *, until: int) -> Memory | None
 
 async def _bare(stage: Stage, log: _ProviderLog, connections: Literal["fresh", "kept"]) -> float:
     seen = await log.length()
-    arguments = [stage.provider_url, str(ORDERS), str(stage.in_flight_max), connections]
+    arguments = [stage.provider_url, str(WARM_UP + ORDERS), str(stage.in_flight_max), connections]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "bench.bare_dispatch", *arguments),

@@ -20,19 +20,22 @@ from bench.load import Load
 from bench.memory import Memory, memory_of
 from bench.stage import HERE, Shop, Stage, await_port
 
-ROUNDS: Final = 7
+ROUNDS: Final = {16: 3, 64: 7}
+"""By the number of connections. Orders that arrive together share a transaction, so that the ratio
+rises with the load."""
+COMPARED: Final = 64
+"""The number of connections at which the limit holds."""
 REQUESTS: Final = 700
 WARM_UP: Final = 300
-CONNECTIONS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """What both did, round by round."""
+class Level:
+    """What both did with so many connections, round by round."""
 
+    connections: int
     product: list[Load]
     bare: list[Load]
-    api_memory: Memory | None
 
     @property
     def ratio(self) -> float:
@@ -41,18 +44,29 @@ class Intake:
         return median(ours.per_second / bare.per_second for ours, bare in pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Every level of load, and what the API process then held."""
+
+    levels: list[Level]
+    api_memory: Memory | None
+
+
 async def measure(stage: Stage) -> Intake:
     """Load product and bare handler in turn, with the same requests, on the same database."""
     api_port, bare_port = free_ports(2)
+    levels = []
     with _serving(stage, api_port, bare_port) as supervisor:
-        for port in (api_port, bare_port):
-            await _load(stage, port, WARM_UP)
-        product, bare = [], []
-        for _ in range(ROUNDS):
-            product.append(await _load(stage, api_port, REQUESTS))
-            bare.append(await _load(stage, bare_port, REQUESTS))
+        for connections, rounds in ROUNDS.items():
+            for port in (api_port, bare_port):
+                await _load(stage, port, WARM_UP, connections)
+            level = Level(connections, [], [])
+            for _ in range(rounds):
+                level.product.append(await _load(stage, api_port, REQUESTS, connections))
+                level.bare.append(await _load(stage, bare_port, REQUESTS, connections))
+            levels.append(level)
         [api_pid] = supervisor.pids()["api"]
-        return Intake(product, bare, memory_of(api_pid))
+        return Intake(levels, memory_of(api_pid))
 
 
 @contextmanager
@@ -82,9 +96,9 @@ def _world(stage: Stage) -> dict[str, object]:
     }
 
 
-async def _load(stage: Stage, port: int, count: int) -> Load:
+async def _load(stage: Stage, port: int, count: int, connections: int) -> Load:
     requests = [_request(stage.shops[number % len(stage.shops)]) for number in range(count)]
-    return await load.run(HOST, port, requests, connections=CONNECTIONS)
+    return await load.run(HOST, port, requests, connections=connections)
 
 
 def _request(shop: Shop) -> bytes:

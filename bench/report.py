@@ -7,7 +7,7 @@ from statistics import median, quantiles
 from typing import Final
 
 from bench import intake
-from bench.dispatch import ORDERS, Dispatch
+from bench.dispatch import ORDERS, WARM_UP, Dispatch
 from bench.intake import Intake
 from bench.load import Load
 from bench.memory import Memory
@@ -54,34 +54,35 @@ class Table:
 
 
 def add_intake(table: Table, measured: Intake) -> None:
-    title = (
-        f"Intake: POST /v1/orders, {intake.ROUNDS} rounds of {intake.REQUESTS},"
-        f" {intake.CONNECTIONS} connections"
-    )
-    table.add(
-        Line(title),
-        Line("  product", _speed(measured.product)),
-        Line("  bare FastAPI + asyncpg, one statement", _speed(measured.bare)),
-        _ratio(measured.ratio, INTAKE_RATIO_MIN),
-        Line("  memory of the API process", _memory(measured.api_memory)),
-    )
+    table.add(Line(f"Intake: POST /v1/orders, rounds of {intake.REQUESTS}"))
+    for pairs in measured.levels:
+        limit = INTAKE_RATIO_MIN if pairs.connections == intake.COMPARED else None
+        table.add(
+            Line(f"  with {pairs.connections} connections, {len(pairs.product)} rounds"),
+            Line("    product", _speed(pairs.product)),
+            Line("    bare FastAPI + asyncpg, one statement", _speed(pairs.bare)),
+            _ratio(pairs.ratio, limit),
+        )
+    table.add(Line("  memory of the API process", _memory(measured.api_memory)))
 
 
 def add_dispatch(table: Table, measured: Dispatch) -> None:
-    rounds = len(measured.product)
-    title = f"Dispatch: {rounds} rounds of {ORDERS}, {measured.at_once} calls at once"
+    title = (
+        f"Dispatch: {len(measured.product)} rounds of {ORDERS} after {WARM_UP} to warm up,"
+        f" {measured.at_once} calls at once"
+    )
     table.add(
         Line(title),
         Line("  one worker", _rates(measured.product)),
         Line("  bare httpx loop, a connection per order", _rates(measured.bare)),
-        Line("  bare httpx loop, kept connections (not compared)", _rates(measured.bare_kept)),
+        Line("  bare httpx loop, kept connections (not compared)", _rates([measured.bare_kept])),
         _ratio(measured.ratio, DISPATCH_RATIO_MIN),
         Line("  memory of the worker process", _memory(measured.worker_memory)),
     )
 
 
-def _ratio(measured: float, at_least: float) -> Line:
-    return Line("  ratio, median of rounds", f"{measured:.2f}", at_least, measured)
+def _ratio(measured: float, at_least: float | None) -> Line:
+    return Line("    ratio, median of rounds", f"{measured:.2f}", at_least, measured)
 
 
 def _speed(loads: list[Load]) -> str:

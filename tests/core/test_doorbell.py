@@ -1,6 +1,7 @@
 """The doorbell: rings soon, seldom and once, and whatever ails Redis delays nobody."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -152,3 +153,22 @@ async def test_a_bell_whose_redis_comes_back_rings_again(
     bell.ring({Ring("dispatch", "lane-2")})
     await until_counted("rung", rung)
     assert b"drain_dispatch:lane-2" in await redis.zrange(queue_of("dispatch"), 0, -1)
+
+
+async def test_it_stops_although_a_call_to_redis_swallows_the_cancel(
+    redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calling = asyncio.Event()
+
+    async def swallow(*_: object, **__: object) -> None:
+        calling.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(redis, "enqueue_job", swallow)
+    bell = ArqDoorbell(redis)
+    bell.start()
+    bell.ring({RING})
+    await calling.wait()
+    async with asyncio.timeout(2):
+        await bell.stop()
