@@ -22,10 +22,11 @@ from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
 
-EVIDENCE_TRIES_MAX: Final = 10
+EVIDENCE_TRIES_MAX: Final = 200
 EVIDENCE_PAUSE_SECONDS: Final = 0.5
+EVIDENCE_PAUSE_SECONDS_MAX: Final = 5.0
 LINGER_SHARE: Final = 1.0
-LINGER_SECONDS_MAX: Final = 0.05
+LINGER_SECONDS_MAX: Final = 0.02
 """After the first answer of a round others are waited for, to record them together: for a share of
 the time that this one took, and so for long only where answers are slow anyway."""
 
@@ -178,7 +179,7 @@ async def _store_evidence(context: WorkerContext, said: dict[UUID, tuple[str | N
             log.warning("evidence_not_stored", attempts=len(said), tried=tried)
             if tried == EVIDENCE_TRIES_MAX:
                 raise
-            await asyncio.sleep(EVIDENCE_PAUSE_SECONDS * tried)
+            await asyncio.sleep(min(EVIDENCE_PAUSE_SECONDS * tried, EVIDENCE_PAUSE_SECONDS_MAX))
         else:
             return
 

@@ -186,6 +186,8 @@ async def live_of_many(session: Session, order_ids: Collection[int]) -> dict[int
     rows = await session.scalars(
         select(Attempt)
         .where(Attempt.order_id.in_(order_ids), Attempt.state.in_(POSSIBLY_LIVE))
+        # Locked: between this look and what is made of it, nobody marks one as sending.
+        .with_for_update()
         .execution_options(populate_existing=True)
     )
     return {attempt.order_id: attempt for attempt in rows}
@@ -225,6 +227,26 @@ async def ids_in_use(
         session, provider_id=provider_id, provider_order_ids=list(provider_order_ids)
     )
     return {row.provider_order_id for row in rows}
+
+
+async def ids_given_to_others(
+    session: Session,
+    provider_id: UUID,
+    provider_order_ids: Collection[str],
+    *,
+    besides: Collection[UUID],
+) -> set[str]:
+    """Those of a provider's order ids that its answers to other attempts carried as well."""
+    rows = await session.scalars(
+        select(ProviderEvidence.provider_order_id)
+        .join(Attempt, Attempt.id == ProviderEvidence.attempt_id)
+        .where(
+            Attempt.provider_id == provider_id,
+            ProviderEvidence.provider_order_id.in_(provider_order_ids),
+            Attempt.id.not_in(besides),
+        )
+    )
+    return {given for given in rows if given is not None}
 
 
 async def evidence_of(session: Session, attempt_id: UUID) -> str | None:

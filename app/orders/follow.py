@@ -196,6 +196,7 @@ async def _final(
         units=order.units,
         cost_micros=attempt.cost_micros if attempt else 0,
         doubts=order.doubts if order.doubted_at else 0,
+        cost_currency=attempt.cost_currency if attempt else None,
     )
     said = {"status": progress.raw_status, "charge_micros": progress.charge_micros}
     match settle(bought, progress):

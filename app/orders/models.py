@@ -198,7 +198,10 @@ class ProviderEvidence(Base):
     """What a provider said to an attempt. Appended without a fence; never thrown away."""
 
     __tablename__ = "provider_evidence"
-    __table_args__ = (Index("ix_provider_evidence_attempt_id", "attempt_id"),)
+    __table_args__ = (
+        Index("ix_provider_evidence_attempt_id", "attempt_id"),
+        Index("ix_provider_evidence_provider_order_id", "provider_order_id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     attempt_id: Mapped[UUID] = mapped_column(ForeignKey("attempts.id"))

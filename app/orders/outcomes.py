@@ -114,6 +114,9 @@ async def _accept(
     await attempt_repository.lock_acceptance(session, batch.provider_id)
     times = Counter(accepted.values())
     in_use = await attempt_repository.ids_in_use(session, batch.provider_id, set(times))
+    in_use |= await attempt_repository.ids_given_to_others(
+        session, batch.provider_id, set(times), besides=[h.attempt_id for h in accepted]
+    )
     doubtful = {h for h, given in accepted.items() if given in in_use or times[given] > 1}
     clear = [(h.order_id, h.attempt_id, i) for h, i in accepted.items() if h not in doubtful]
     if clear:

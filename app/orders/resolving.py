@@ -78,7 +78,11 @@ async def reconcile(session: Session, order_id: int, *, unknown_hours_max: int) 
         taken = await attempt_repository.provider_id_taken(
             session, attempt.provider_id, given, besides=order_id
         )
-        if not taken:
+        # An id that the provider gave to two orders is evidence for neither.
+        given_twice = await attempt_repository.ids_given_to_others(
+            session, attempt.provider_id, [given], besides=[attempt.id]
+        )
+        if not taken and not given_twice:
             await _found(session, order, attempt, given, RECONCILER, reason="own evidence")
             return
     asked_at = attempt.sending_at if attempt else None
@@ -176,6 +180,8 @@ async def prove_absent(session: Session, order_id: int, *, actor: Actor, reason:
         raise OrderStateConflict("The provider has given this order an id")
     attempt = await attempt_repository.live_of(session, order_id)
     if attempt is not None:
+        if await attempt_repository.evidence_of(session, attempt.id) is not None:
+            raise OrderStateConflict("The provider has given this order an id")
         sent = attempt.sending_at or attempt.started_at
         if now_of(session) - sent < ABSENCE_AFTER:
             raise TooEarlyToProve

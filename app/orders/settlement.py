@@ -59,6 +59,7 @@ class Bought:
     units: int | None
     cost_micros: int
     doubts: int
+    cost_currency: str | None = None
 
 
 def settle(bought: Bought, progress: Progress) -> Decision:
@@ -116,6 +117,8 @@ def _canceled(bought: Bought, progress: Progress) -> Decision:
 def _by_provider_charge(bought: Bought, progress: Progress) -> Decision:
     """A package without stated units: what the provider took, over what it was to take."""
     taken = progress.charge_micros
+    if progress.currency and bought.cost_currency and progress.currency != bought.cost_currency:
+        return Review("package_charge_in_another_currency")
     if taken is None or bought.cost_micros <= 0 or taken > bought.cost_micros:
         return Review("package_share_unknown")
     if taken == bought.cost_micros:

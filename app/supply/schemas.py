@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
@@ -13,10 +14,20 @@ from app.supply.service import CALLS_PER_MINUTE_DEFAULT, balance_of, public_prov
 from app.web.fields import Currency, Line, Moment, MoneyText, check_text
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
 
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+
 
 def _check_base_url(text: str) -> str:
-    if not check_text(text).startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    try:
+        parts = urlsplit(check_text(text))
+        host = parts.hostname
+    except ValueError:
+        raise ValueError("must be a valid URL") from None
+    plain = parts.scheme == "http" and host in _LOOPBACK
+    if not host or not (parts.scheme == "https" or plain):
         raise ValueError("must be an https:// URL (plain http only on loopback)")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not carry a user name or password; credentials have a field")
     return text
 
 

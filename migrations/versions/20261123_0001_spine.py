@@ -564,6 +564,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_evidence")),
     )
     op.create_index(
+        "ix_provider_evidence_provider_order_id",
+        "provider_evidence",
+        ["provider_order_id"],
+        unique=False,
+    )
+    op.create_index(
         "ix_provider_evidence_attempt_id", "provider_evidence", ["attempt_id"], unique=False
     )
 

@@ -97,8 +97,9 @@ def sweep(stack: RunningStack) -> int:
 def test_kill_9_of_the_worker_sends_nothing_twice_and_forgets_nothing(stack: RunningStack) -> None:
     make_submits_slow(stack)
     order_ids = stack.place_many(ORDERS)
+    sending = "SELECT 1 FROM attempts WHERE state = 'sending' LIMIT 1"
     for _ in range(2):
-        until(lambda: len(stack.states(order_ids)) > 1, 5, "some orders handed over")
+        until(lambda: stack.sql(sending), 15, "some orders being sent")
         killed = stack.kill("worker")
         until_replaced(stack, "worker", killed)
         expire_leases(stack)
@@ -180,7 +181,7 @@ def test_sigterm_of_the_worker_under_load_makes_no_order_unknown(stack: RunningS
     make_submits_slow(stack)
     order_ids = stack.place_many(ORDERS)
     for _ in range(2):
-        until(lambda: "submitting" in stack.states(order_ids), 10, "calls are under way")
+        until(lambda: "submitting" in stack.states(order_ids), 30, "calls are under way")
         ended = stack.kill("worker", signal.SIGTERM)
         until_replaced(stack, "worker", ended)
     stack.control("DELETE", "/faults")
