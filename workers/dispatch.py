@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from app.core.clock import elapsed_seconds
 from app.core.db import Session
 from app.core.errors import Unavailable
 from app.core.logging import get_logger
@@ -15,7 +17,7 @@ from app.core.metrics import PROVIDER_CALLS, PROVIDER_SECONDS
 from app.core.work import MAIN_LANE
 from app.orders import dispatch
 from app.orders.dispatch import Batch, Handover
-from app.orders.outcomes import evidence_in, record_outcomes
+from app.orders.outcomes import keep_evidence, record_outcomes
 from app.providers.protocol import Accepted, NotSent, Refused, SubmitOutcome, Unconfirmed
 from app.providers.registry import get_adapter
 from workers.context import ROUNDS_MAX, WorkerContext
@@ -41,6 +43,7 @@ class Call:
 
 
 Calls = dict[asyncio.Task[SubmitOutcome], Call]
+Said = dict[Handover, SubmitOutcome]
 
 
 async def drain_dispatch(context: WorkerContext, lane: str) -> None:
@@ -73,7 +76,7 @@ async def _begin(
     calls: Calls,
 ) -> bool:
     """Lease and start what fits the lane's bound; whether there was anything to lease."""
-    asked_at = time.monotonic()
+    asked_at = elapsed_seconds()
     runtime = context.runtime
 
     async def lease(session: Session) -> Batch | None:
@@ -85,8 +88,11 @@ async def _begin(
     batch = await runtime.uow.run(lease)
     if batch is None:
         return False
-    async with runtime.uow.begin() as session:
-        handovers = await dispatch.mark_sending(session, batch)
+
+    async def mark(session: Session) -> Sequence[Handover]:
+        return await dispatch.mark_sending(session, batch)
+
+    handovers = await runtime.uow.run(mark, repeatable=True)
     deadline = asked_at + batch.send_within_seconds
     for handover in handovers:
         task = asyncio.create_task(_submit(context, batch, handover, deadline))
@@ -110,7 +116,7 @@ async def _submit(
     adapter = get_adapter(batch.account.adapter, context.wire)
     started = time.monotonic()
     outcome = await adapter.submit(
-        batch.account, handover.submission, may_send=lambda: time.monotonic() < deadline
+        batch.account, handover.submission, may_send=lambda: elapsed_seconds() < deadline
     )
     PROVIDER_SECONDS.labels(batch.provider_name, "submit").observe(time.monotonic() - started)
     PROVIDER_CALLS.labels(batch.provider_name, "submit", _outcome_label(outcome)).inc()
@@ -133,29 +139,27 @@ async def _record(
     context: WorkerContext,
     done: Calls,
 ) -> None:
-    """Store all that was said, at once, then move the orders of each batch together.
+    """Store what was said, and move the orders of each batch by it.
 
-    A batch that cannot be recorded keeps no other from it; its lease is left to the sweeper.
+    A batch that cannot be recorded keeps no other from it.
     """
-    by_batch: dict[int, tuple[Batch, dict[Handover, SubmitOutcome]]] = {}
+    by_batch: dict[int, tuple[Batch, Said]] = {}
     for task, call in done.items():
         outcomes = by_batch.setdefault(id(call.batch), (call.batch, {}))[1]
         outcomes[call.handover] = _outcome_of(task)
-    said = {
-        attempt_id: told
-        for _, outcomes in by_batch.values()
-        for attempt_id, told in evidence_in(outcomes).items()
-    }
-    await _store_evidence(context, said)
-    put_off: Unavailable | None = None
+    failed: list[tuple[Batch, Said]] = []
     for batch, outcomes in by_batch.values():
         try:
             await _move(context, batch, outcomes)
-        except Unavailable as error:
-            log.warning("outcomes_not_recorded", provider=batch.provider_name)
-            put_off = error
-    if put_off is not None:
-        raise put_off
+        except Exception:
+            # What was said must not be lost with it: it is stored by itself before all else.
+            log.exception("outcomes_not_recorded", provider=batch.provider_name)
+            failed.append((batch, outcomes))
+    for _, outcomes in failed:
+        await _store_evidence(context, outcomes)
+    for batch, outcomes in failed:
+        # Once more; where this fails too, the sweeper takes the lease and our evidence speaks.
+        await _move(context, batch, outcomes)
 
 
 def _outcome_of(task: asyncio.Task[SubmitOutcome]) -> SubmitOutcome:
@@ -167,30 +171,29 @@ def _outcome_of(task: asyncio.Task[SubmitOutcome]) -> SubmitOutcome:
     return Unconfirmed(reason=f"adapter failed: {type(error).__name__}")
 
 
-async def _store_evidence(context: WorkerContext, said: dict[UUID, tuple[str | None, str]]) -> None:
-    """Keep what the provider said to each attempt, again and again until it is stored."""
-    if not said:
-        return
+async def _move(context: WorkerContext, batch: Batch, outcomes: Said) -> None:
+    async def transaction(session: Session) -> None:
+        await record_outcomes(session, batch, outcomes)
+
+    await context.runtime.uow.run(transaction, repeatable=True)
+
+
+async def _store_evidence(context: WorkerContext, outcomes: Said) -> None:
+    """Keep what the provider said, again and again until it is stored."""
+
+    async def transaction(session: Session) -> None:
+        await keep_evidence(session, outcomes)
+
     for tried in range(1, EVIDENCE_TRIES_MAX + 1):
         try:
-            async with context.runtime.uow.begin() as session:
-                await dispatch.append_evidence(session, said)
+            await context.runtime.uow.run(transaction, repeatable=True)
         except Unavailable:
-            log.warning("evidence_not_stored", attempts=len(said), tried=tried)
+            log.warning("evidence_not_stored", attempts=len(outcomes), tried=tried)
             if tried == EVIDENCE_TRIES_MAX:
                 raise
             await asyncio.sleep(min(EVIDENCE_PAUSE_SECONDS * tried, EVIDENCE_PAUSE_SECONDS_MAX))
         else:
             return
-
-
-async def _move(
-    context: WorkerContext, batch: Batch, outcomes: dict[Handover, SubmitOutcome]
-) -> None:
-    async def transaction(session: Session) -> None:
-        await record_outcomes(session, batch, outcomes)
-
-    await context.runtime.uow.run(transaction, repeatable=True)
 
 
 async def _finish(

@@ -78,6 +78,8 @@ class UnitOfWork:
                 if error.connection_invalidated:
                     raise OutcomeUnknown from error
                 raise
+            except _NOT_CONNECTED as error:
+                raise OutcomeUnknown from error
             rings: set[Ring] = session.info["rings"]
         if rings:
             self._doorbell.ring(rings)

@@ -193,6 +193,26 @@ async def finish(session: Session, kind: str, refs: Iterable[str]) -> None:
     await _FINISH.rows(session, kind=kind, refs=list(refs))
 
 
+_TURN: Final = Statement(
+    """
+    WITH done AS (
+        DELETE FROM work WHERE kind = :kind AND ref = ANY(CAST(:refs AS text[]))
+        RETURNING ref, lane
+    )
+    INSERT INTO work (kind, ref, lane, due_at) SELECT :next_kind, ref, lane, :due_at FROM done
+    ON CONFLICT (kind, ref) DO UPDATE
+    SET lane = excluded.lane, due_at = excluded.due_at, lease_token = NULL, lease_until = NULL
+    """
+)
+
+
+async def turn(
+    session: Session, kind: str, next_kind: str, refs: Iterable[str], *, due_at: datetime
+) -> None:
+    """One kind of work is done and makes the next, later, in the same lane."""
+    await _TURN.rows(session, kind=kind, next_kind=next_kind, refs=list(refs), due_at=due_at)
+
+
 async def finish_all(session: Session, refs: Iterable[str]) -> None:
     """Nothing of any kind is left to do on these."""
     await session.execute(delete(WorkRow).where(WorkRow.ref.in_(list(refs))))
@@ -208,6 +228,22 @@ async def put_back(
     await session.execute(
         update(WorkRow).where(WorkRow.kind == kind, WorkRow.ref.in_(list(refs))).values(values)
     )
+
+
+async def due_refs(session: Session, kind: str, lane: str, *, limit: int) -> list[str]:
+    """What is due and free in a lane, the longest due first; nothing is taken or locked."""
+    refs = await session.scalars(
+        select(WorkRow.ref)
+        .where(
+            WorkRow.kind == kind,
+            WorkRow.lane == lane,
+            WorkRow.lease_token.is_(None),
+            WorkRow.due_at <= now_of(session),
+        )
+        .order_by(WorkRow.due_at, WorkRow.id)
+        .limit(limit)
+    )
+    return list(refs)
 
 
 async def due_lanes(session: Session, kind: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,15 +19,32 @@ from app.orders.states import POSSIBLY_LIVE, AttemptState
 # their guard, and a test holds the three equal.
 _TAKE: Final = Statement(
     """
-    WITH taken AS (
+    WITH item AS (
+        SELECT * FROM unnest(
+            CAST(:id AS uuid[]), CAST(:order_id AS bigint[]), CAST(:number AS int[]),
+            CAST(:route_id AS uuid[]), CAST(:provider_id AS uuid[]),
+            CAST(:provider_service AS text[]), CAST(:lease_token AS uuid[]),
+            CAST(:cost_micros AS bigint[]), CAST(:cost_currency AS text[]),
+            CAST(:rate_to_ours_micros AS bigint[])
+        ) AS item (id, order_id, number, route_id, provider_id, provider_service, lease_token,
+                   cost_micros, cost_currency, rate_to_ours_micros)
+    ), taken AS (
         UPDATE orders SET state = 'submitting', version = version + 1, wait_reason = NULL
-        WHERE id = ANY(:ids) AND state = 'queued'
-        RETURNING id, version, service_id, book_id, quantity, price_unit
+        FROM item WHERE orders.id = item.order_id AND orders.state = 'queued'
+        RETURNING orders.id, orders.version, orders.service_id, orders.quantity
     ), event AS (
         INSERT INTO order_events (order_id, seq, type, actor, public, data, at)
         SELECT id, version, 'take', :actor, false, '{}', :now FROM taken
+    ), attempt AS (
+        INSERT INTO attempts (
+            id, order_id, number, route_id, provider_id, provider_service, state, lease_token,
+            cost_micros, cost_currency, rate_to_ours_micros, started_at)
+        SELECT item.id, item.order_id, item.number, item.route_id, item.provider_id,
+               item.provider_service, 'leased', item.lease_token, item.cost_micros,
+               item.cost_currency, item.rate_to_ours_micros, :now
+        FROM item JOIN taken ON taken.id = item.order_id
     )
-    SELECT taken.id, taken.service_id, taken.quantity, taken.price_unit, i.sealed
+    SELECT taken.id, taken.service_id, taken.quantity, i.sealed
     FROM taken JOIN order_inputs i ON i.order_id = taken.id
     """
 )
@@ -56,9 +74,29 @@ _ACCEPT: Final = Statement(
 )
 
 
-async def take(session: Session, order_ids: Collection[int], *, actor: str) -> Sequence[Row]:
-    """queued → submitting for those still queued, with what is needed to hand them over."""
-    return await _TAKE.rows(session, ids=list(order_ids), actor=actor, now=now_of(session))
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """A try to hand an order over, with what it costs in the provider's currency."""
+
+    id: UUID
+    order_id: int
+    number: int
+    route_id: UUID
+    provider_id: UUID
+    provider_service: str
+    lease_token: UUID
+    cost_micros: int
+    cost_currency: str
+    rate_to_ours_micros: int
+
+
+_ATTEMPT_COLUMNS: Final = tuple(column.name for column in fields(NewAttempt))
+
+
+async def take(session: Session, attempts: Sequence[NewAttempt], *, actor: str) -> Sequence[Row]:
+    """queued → submitting, each under its attempt; those still queued, with their sealed input."""
+    columns = {name: [getattr(one, name) for one in attempts] for name in _ATTEMPT_COLUMNS}
+    return await _TAKE.rows(session, actor=actor, now=now_of(session), **columns)
 
 
 async def accept(
@@ -84,49 +122,25 @@ async def accept(
 _EARLIER: Final = Statement(
     "SELECT order_id, number, route_id, outcome FROM attempts WHERE order_id = ANY(:order_ids)"
 )
-_INSERT: Final = Statement(
-    """
-    INSERT INTO attempts (
-        id, order_id, number, route_id, provider_id, provider_service, state, lease_token,
-        cost_micros, cost_currency, rate_to_ours_micros, started_at)
-    SELECT id, order_id, number, route_id, provider_id, provider_service, 'leased', lease_token,
-           cost_micros, cost_currency, rate_to_ours_micros, :now
-    FROM unnest(
-        CAST(:id AS uuid[]), CAST(:order_id AS bigint[]), CAST(:number AS smallint[]),
-        CAST(:route_id AS uuid[]), CAST(:provider_id AS uuid[]),
-        CAST(:provider_service AS text[]), CAST(:lease_token AS uuid[]),
-        CAST(:cost_micros AS bigint[]), CAST(:cost_currency AS text[]),
-        CAST(:rate_to_ours_micros AS bigint[])
-    ) AS item (id, order_id, number, route_id, provider_id, provider_service, lease_token,
-               cost_micros, cost_currency, rate_to_ours_micros)
-    """
-)
-_INSERT_COLUMNS: Final = (
-    "id",
-    "order_id",
-    "number",
-    "route_id",
-    "provider_id",
-    "provider_service",
-    "lease_token",
-    "cost_micros",
-    "cost_currency",
-    "rate_to_ours_micros",
-)
-# Each the first of its transaction: through SQLAlchemy, they bring the BEGIN along.
+# The first of its transaction: through SQLAlchemy, it brings the BEGIN along.
+# Marked before is marked: only who made these attempts knows their ids, and has sent none yet.
 _MARK_SENDING: Final = text(
     """
     UPDATE attempts SET state = 'sending', sending_at = :now
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'leased'
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('leased', 'sending')
     RETURNING id
     """
 )
-_APPEND_EVIDENCE: Final = text(
+_APPEND_EVIDENCE: Final = Statement(
     """
     INSERT INTO provider_evidence (attempt_id, provider_order_id, answer, at)
     SELECT attempt_id, provider_order_id, answer, :now
     FROM unnest(CAST(:attempt_ids AS uuid[]), CAST(:provider_order_ids AS text[]),
                 CAST(:answers AS text[])) AS said (attempt_id, provider_order_id, answer)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM provider_evidence e
+        WHERE e.attempt_id = said.attempt_id AND e.answer = said.answer
+              AND e.provider_order_id IS NOT DISTINCT FROM said.provider_order_id)
     """
 )
 
@@ -134,13 +148,6 @@ _APPEND_EVIDENCE: Final = text(
 async def earlier(session: Session, order_ids: Collection[int]) -> Sequence[Row]:
     """Order, number, route and outcome of every attempt made so far."""
     return await _EARLIER.rows(session, order_ids=list(order_ids))
-
-
-async def insert_attempts(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """New attempts, not sent yet."""
-    if rows:
-        columns = {name: [row[name] for row in rows] for name in _INSERT_COLUMNS}
-        await _INSERT.rows(session, now=now_of(session), **columns)
 
 
 async def mark_sending(session: Session, attempt_ids: Collection[UUID]) -> set[UUID]:
@@ -161,15 +168,18 @@ async def end(
 
 
 async def append_evidence(session: Session, said: Mapping[UUID, tuple[str | None, str]]) -> None:
-    """What was said to each attempt: a provider's order id, if any, and the answer."""
+    """What was said to each attempt: a provider's order id, if any, and the answer.
+
+    The same words to the same attempt are kept once, so that this may be run again.
+    """
     if said:
-        values = {
-            "attempt_ids": list(said),
-            "provider_order_ids": [provider_order_id for provider_order_id, _ in said.values()],
-            "answers": [answer for _, answer in said.values()],
-            "now": now_of(session),
-        }
-        await session.execute(_APPEND_EVIDENCE, values)
+        await _APPEND_EVIDENCE.rows(
+            session,
+            attempt_ids=list(said),
+            provider_order_ids=[provider_order_id for provider_order_id, _ in said.values()],
+            answers=[answer for _, answer in said.values()],
+            now=now_of(session),
+        )
 
 
 async def live_of(session: Session, order_id: int) -> Attempt | None:
@@ -206,10 +216,15 @@ async def of_order(session: Session, order_id: int, *, limit: int) -> Sequence[A
 
 
 _LOCK_ACCEPTANCE: Final = Statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-_IN_USE: Final = Statement(
+_IDS_KNOWN: Final = Statement(
     """
     SELECT provider_order_id FROM orders
-    WHERE provider_id = :provider_id AND provider_order_id = ANY(:provider_order_ids)
+    WHERE provider_id = :provider_id AND provider_order_id = ANY(:ids) AND id <> ALL(:order_ids)
+    UNION
+    SELECT e.provider_order_id
+    FROM provider_evidence e JOIN attempts a ON a.id = e.attempt_id
+    WHERE e.provider_order_id = ANY(:ids) AND a.provider_id = :provider_id
+          AND a.id <> ALL(:attempt_ids)
     """
 )
 
@@ -219,34 +234,24 @@ async def lock_acceptance(session: Session, provider_id: UUID) -> None:
     await _LOCK_ACCEPTANCE.rows(session, name=f"accept:{provider_id}")
 
 
-async def ids_in_use(
-    session: Session, provider_id: UUID, provider_order_ids: Collection[str]
-) -> set[str]:
-    """Those of a provider's order ids that some order of ours already has."""
-    rows = await _IN_USE.rows(
-        session, provider_id=provider_id, provider_order_ids=list(provider_order_ids)
-    )
-    return {row.provider_order_id for row in rows}
-
-
-async def ids_given_to_others(
+async def ids_known_besides(
     session: Session,
     provider_id: UUID,
     provider_order_ids: Collection[str],
     *,
-    besides: Collection[UUID],
+    ours: Mapping[int, UUID],
 ) -> set[str]:
-    """Those of a provider's order ids that its answers to other attempts carried as well."""
-    rows = await session.scalars(
-        select(ProviderEvidence.provider_order_id)
-        .join(Attempt, Attempt.id == ProviderEvidence.attempt_id)
-        .where(
-            Attempt.provider_id == provider_id,
-            ProviderEvidence.provider_order_id.in_(provider_order_ids),
-            Attempt.id.not_in(besides),
-        )
+    """Those of a provider's order ids that another order has, or that its answer to another
+    attempt carried; `ours` are the orders and attempts that the ids are now to be given to.
+    """
+    rows = await _IDS_KNOWN.rows(
+        session,
+        provider_id=provider_id,
+        ids=list(provider_order_ids),
+        order_ids=list(ours),
+        attempt_ids=list(ours.values()),
     )
-    return {given for given in rows if given is not None}
+    return {row.provider_order_id for row in rows}
 
 
 async def evidence_of(session: Session, attempt_id: UUID) -> str | None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from app.catalog import service as catalog
-from app.catalog.service import Offer, RouteOffer
+from app.catalog.service import RouteOffer
 from app.core import work
 from app.core.audit import Actor
-from app.core.crypto import KeyRing
+from app.core.crypto import KeyRing, Undecryptable
 from app.core.db import Session
 from app.core.ids import new_id
 from app.core.money import charge_rounded_up
+from app.core.statements import Row
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
+from app.orders.attempt_repository import NewAttempt
 from app.orders.inputs import open_form
+from app.orders.routing import Sold, histories, next_route
 from app.orders.service import DISPATCH
-from app.providers.protocol import ProviderAccount, RefusalKind, Submission
+from app.orders.states import AttemptState, Move, OrderState
+from app.providers.protocol import ProviderAccount, Submission
 from app.supply import protection
 from app.supply import service as supply
 from app.supply.models import Provider
@@ -29,11 +33,11 @@ from app.supply.protection import Closed, Grant
 
 ACTOR: Final = Actor("system", "dispatch")
 BATCH_MAX: Final = 32
+PASSED_ON_MAX: Final = 500
+"""Orders that one look at a closed lane gives to others, without a call to anyone."""
 WAIT_WHILE_CLOSED: Final = timedelta(seconds=30)
 LEASE_MARGIN_SECONDS: Final = 15.0
 NO_ROUTE: Final = "no_route"
-FOR_GOOD: Final = frozenset({RefusalKind.PERMANENT, RefusalKind.SERVICE_GONE})
-"""Refusals after which this route is not tried again for the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,13 @@ async def lease_batch(
     have one, and wait where they have none.
     """
     grant = await protection.admit_submits(session, provider_id)
+    if grant is Closed.BUDGET:
+        # Their turn comes within the minute: they stay, and only say why they wait.
+        due = await work.due_refs(session, DISPATCH, str(provider_id), limit=PASSED_ON_MAX)
+        await repository.set_wait_reason(session, [int(ref) for ref in due], grant)
+        return grant
     if not isinstance(grant, Grant):
-        await _pass_on_or_wait(session, str(provider_id), reason=grant)
+        await _pass_on(session, str(provider_id), reason=grant)
         return grant
     provider = grant.provider
     scale = supply.scale_of(provider, time_scale)
@@ -105,122 +114,109 @@ async def _take(
     """Take the leased orders; those for which this provider is not the next route are passed on."""
     ids = [int(ref) for ref in lease.refs]
     orders = await repository.lock_queued(session, ids)
-    offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
-    history = await earlier_attempts(session, ids)
-    here: dict[int, RouteOffer] = {}
-    for order in orders:
-        route = next_route(offers.get(order.service_id), history[order.id])
-        if route is not None and route.provider_id == provider.id:
-            here[order.id] = route
-        else:
-            await _wait_or_move(session, order.id, route)
     gone = set(ids) - {order.id for order in orders}
     if gone:
         # Not queued any more: whoever moved it has seen to what is left to do.
         await work.finish(session, DISPATCH, map(str, gone))
-    if not here:
+    offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
+    history = await histories(session, ids)
+    attempts: dict[int, NewAttempt] = {}
+    elsewhere: dict[int, RouteOffer | None] = {}
+    for order in orders:
+        route = next_route(offers.get(order.service_id), Sold.of(order), history[order.id])
+        if route is not None and route.provider_id == provider.id:
+            number = history[order.id].made + 1
+            attempts[order.id] = _attempt(order, route, number, lease)
+        else:
+            elsewhere[order.id] = route
+    await _wait_or_move(session, elsewhere, reason=NO_ROUTE)
+    if not attempts:
         return []
-    rows = await attempt_repository.take(session, here, actor=str(ACTOR))
+    rows = await attempt_repository.take(session, list(attempts.values()), actor=str(ACTOR))
     handovers = []
-    attempts: list[dict[str, Any]] = []
     for row in rows:
-        route, offer = here[row.id], offers[row.service_id]
-        form = open_form(keys, row.id, row.sealed)
-        attempt_id = new_id()
+        offer, attempt = offers[row.service_id], attempts[row.id]
+        try:
+            form = open_form(keys, row.id, row.sealed)
+        except Undecryptable as error:
+            await _review_unprepared(session, attempt, str(error))
+            continue
         submission = Submission(
-            provider_service=route.provider_service,
+            provider_service=attempt.provider_service,
             service_type=offer.type,
             link=form.link,
             quantity=row.quantity,
             comments=form.comments,
         )
-        handovers.append(Handover(row.id, attempt_id, submission))
-        attempts.append(_attempt_row(row, route, attempt_id, history[row.id].made + 1, lease))
-    await attempt_repository.insert_attempts(session, attempts)
+        handovers.append(Handover(row.id, attempt.id, submission))
     return handovers
 
 
-def _attempt_row(
-    order: Any, route: RouteOffer, attempt_id: UUID, number: int, lease: Lease
-) -> dict[str, Any]:
+def _attempt(order: Row, route: RouteOffer, number: int, lease: Lease) -> NewAttempt:
     cost = charge_rounded_up(rate=route.cost, price_unit=order.price_unit, quantity=order.quantity)
-    return {
-        "id": attempt_id,
-        "order_id": order.id,
-        "number": number,
-        "route_id": route.route_id,
-        "provider_id": route.provider_id,
-        "provider_service": route.provider_service,
-        "lease_token": lease.token,
-        "cost_micros": cost.micros,
-        "cost_currency": route.currency,
-        "rate_to_ours_micros": route.rate_to_ours_micros,
-    }
+    return NewAttempt(
+        id=new_id(),
+        order_id=order.id,
+        number=number,
+        route_id=route.route_id,
+        provider_id=route.provider_id,
+        provider_service=route.provider_service,
+        lease_token=lease.token,
+        cost_micros=cost.micros,
+        cost_currency=route.currency,
+        rate_to_ours_micros=route.rate_to_ours_micros,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """What was tried for an order: how often, and which routes refused it for good."""
-
-    made: int
-    refused_routes: frozenset[UUID]
-
-
-async def earlier_attempts(session: Session, order_ids: Sequence[int]) -> dict[int, History]:
-    made = dict.fromkeys(order_ids, 0)
-    refused: dict[int, set[UUID]] = {order_id: set() for order_id in order_ids}
-    for row in await attempt_repository.earlier(session, order_ids):
-        made[row.order_id] = max(made[row.order_id], row.number)
-        if row.outcome in FOR_GOOD:
-            refused[row.order_id].add(row.route_id)
-    return {
-        order_id: History(made[order_id], frozenset(refused[order_id])) for order_id in order_ids
-    }
+async def _review_unprepared(session: Session, attempt: NewAttempt, why: str) -> None:
+    """An order whose form cannot be opened is never sent; it must not keep the others waiting."""
+    await attempt_repository.end(session, attempt.id, AttemptState.ABSENT, outcome=why)
+    await repository.move(
+        session,
+        attempt.order_id,
+        Move.REVIEW,
+        source=OrderState.SUBMITTING,
+        target=OrderState.NEEDS_REVIEW,
+        actor=ACTOR,
+        data={"why": why},
+        public=False,
+    )
+    await work.finish(session, DISPATCH, [str(attempt.order_id)])
 
 
-def next_route(offer: Offer | None, history: History) -> RouteOffer | None:
-    """The best open route that has not refused this order for good, one that is open now first."""
-    if offer is None:
-        return None
-    left = [route for route in offer.routes if route.route_id not in history.refused_routes]
-    return next((route for route in left if route.open_now), left[0] if left else None)
-
-
-async def _pass_on_or_wait(session: Session, lane: str, *, reason: Closed | None) -> None:
-    """What is due in the lane of a provider that may not be called."""
-    if reason is Closed.BUDGET:
-        return
+async def _pass_on(session: Session, lane: str, *, reason: str) -> None:
+    """What is due in a lane that is closed goes to other routes, or waits and says why."""
     lease = await work.lease(
-        session, DISPATCH, lane, limit=BATCH_MAX, in_flight_max=BATCH_MAX, seconds=60
+        session, DISPATCH, lane, limit=PASSED_ON_MAX, in_flight_max=PASSED_ON_MAX, seconds=60
     )
     ids = [int(ref) for ref in lease.refs]
     if not ids:
         return
     orders = await repository.lock_queued(session, ids)
     offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
-    history = await earlier_attempts(session, ids)
+    history = await histories(session, ids)
+    routes: dict[int, RouteOffer | None] = {}
     for order in orders:
-        route = next_route(offers.get(order.service_id), history[order.id])
-        if route is not None and not route.open_now:
-            route = None
-        await _wait_or_move(session, order.id, route, reason=reason or NO_ROUTE)
-    gone = set(ids) - {order.id for order in orders}
-    await work.finish(session, DISPATCH, map(str, gone))
+        route = next_route(offers.get(order.service_id), Sold.of(order), history[order.id])
+        routes[order.id] = route if route is not None and route.open_now else None
+    await _wait_or_move(session, routes, reason=reason)
+    await work.finish(session, DISPATCH, map(str, set(ids) - set(routes)))
 
 
 async def reroute(session: Session) -> None:
     """Look again at orders that had no route when they were queued."""
-    await _pass_on_or_wait(session, work.MAIN_LANE, reason=None)
+    await _pass_on(session, work.MAIN_LANE, reason=NO_ROUTE)
 
 
 async def _wait_or_move(
-    session: Session, order_id: int, route: RouteOffer | None, *, reason: str = NO_ROUTE
+    session: Session, routes: Mapping[int, RouteOffer | None], *, reason: str
 ) -> None:
-    """Give a queued order to another provider's lane, or let it wait and say why."""
-    if route is None:
-        await wait(session, [order_id], reason=reason, delay=WAIT_WHILE_CLOSED)
-    else:
-        await work.put(session, DISPATCH, str(order_id), lane=str(route.provider_id))
+    """Give queued orders to the lanes of their routes; those without one wait, and say why."""
+    waiting = [order_id for order_id, route in routes.items() if route is None]
+    if waiting:
+        await wait(session, waiting, reason=reason, delay=WAIT_WHILE_CLOSED)
+    moved = [(str(order_id), str(r.provider_id)) for order_id, r in routes.items() if r is not None]
+    await work.put_many(session, DISPATCH, moved)
 
 
 async def wait(
@@ -232,16 +228,10 @@ async def wait(
 
 
 async def mark_sending(session: Session, batch: Batch) -> tuple[Handover, ...]:
-    """leased → sending, the last commit before a byte is written; those that may be sent."""
-    marked = await attempt_repository.mark_sending(
-        session, [handover.attempt_id for handover in batch.handovers]
-    )
-    return tuple(h for h in batch.handovers if h.attempt_id in marked)
+    """leased → sending, the last commit before a byte is written; those that may be sent.
 
-
-async def append_evidence(session: Session, said: Mapping[UUID, tuple[str | None, str]]) -> None:
-    """Keep what a provider said to each attempt: its order id where it gave one, and the answer.
-
-    Without a fence: a lost lease does not make an answer untrue.
+    May be run again, as nothing is sent before it has answered.
     """
-    await attempt_repository.append_evidence(session, said)
+    attempt_ids = [handover.attempt_id for handover in batch.handovers]
+    marked = await attempt_repository.mark_sending(session, attempt_ids)
+    return tuple(h for h in batch.handovers if h.attempt_id in marked)

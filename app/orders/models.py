@@ -177,7 +177,7 @@ class Attempt(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
-    number: Mapped[int] = mapped_column(SmallInteger)
+    number: Mapped[int] = mapped_column(Integer)
     route_id: Mapped[UUID] = mapped_column(ForeignKey("service_routes.id"))
     provider_id: Mapped[UUID] = mapped_column(ForeignKey("providers.id"))
     provider_service: Mapped[str]

@@ -18,14 +18,12 @@ from app.core.uow import now_of
 from app.orders import attempt_repository, repository
 from app.orders.dispatch import (
     ACTOR,
-    FOR_GOOD,
     Batch,
     Handover,
-    earlier_attempts,
-    next_route,
     wait,
 )
 from app.orders.models import Order
+from app.orders.routing import FOR_GOOD, Sold, histories, next_route
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
 from app.orders.settlement import End, end_order
 from app.orders.states import AttemptState, Move, OrderState
@@ -60,7 +58,15 @@ _PAUSES: Final = {
 Outcomes = Mapping[Handover, SubmitOutcome]
 
 
-def evidence_in(outcomes: Outcomes) -> dict[UUID, tuple[str | None, str]]:
+async def keep_evidence(session: Session, outcomes: Outcomes) -> None:
+    """Keep what the provider said to each attempt: its order id where it gave one, and the answer.
+
+    Without a fence: a lost lease does not make an answer untrue. May be run again.
+    """
+    await attempt_repository.append_evidence(session, _evidence_in(outcomes))
+
+
+def _evidence_in(outcomes: Outcomes) -> dict[UUID, tuple[str | None, str]]:
     """What was said, by attempt; an order that was not sent got no answer."""
     said: dict[UUID, tuple[str | None, str]] = {}
     for handover, outcome in outcomes.items():
@@ -75,11 +81,12 @@ def evidence_in(outcomes: Outcomes) -> dict[UUID, tuple[str | None, str]]:
 
 
 async def record_outcomes(session: Session, batch: Batch, outcomes: Outcomes) -> None:
-    """Move the orders of a batch by what the provider said, where the lease is still held.
+    """Keep what the provider said, and move the orders of a batch by it, where the lease is held.
 
     May be run again: an order that was recorded, or that the sweeper took, is passed over.
     """
     held = await work.lock_held(session, batch.lease, [str(h.order_id) for h in outcomes])
+    await keep_evidence(session, outcomes)
     fenced = len(outcomes) - len(held)
     if fenced:
         FENCED.labels(DISPATCH).inc(fenced)
@@ -113,19 +120,17 @@ async def _accept(
     # One recorder at a time: two orders given the same id must see each other.
     await attempt_repository.lock_acceptance(session, batch.provider_id)
     times = Counter(accepted.values())
-    in_use = await attempt_repository.ids_in_use(session, batch.provider_id, set(times))
-    in_use |= await attempt_repository.ids_given_to_others(
-        session, batch.provider_id, set(times), besides=[h.attempt_id for h in accepted]
+    ours = {h.order_id: h.attempt_id for h in accepted}
+    in_use = await attempt_repository.ids_known_besides(
+        session, batch.provider_id, set(times), ours=ours
     )
     doubtful = {h for h, given in accepted.items() if given in in_use or times[given] > 1}
     clear = [(h.order_id, h.attempt_id, i) for h, i in accepted.items() if h not in doubtful]
     if clear:
         moved = await attempt_repository.accept(session, batch.provider_id, clear, actor=str(ACTOR))
         refs = [str(order_id) for order_id in moved]
-        await work.finish(session, DISPATCH, refs)
-        lane = str(batch.provider_id)
         due = now_of(session) + FIRST_POLL / batch.time_scale
-        await work.put_many(session, FOLLOW, [(ref, lane) for ref in refs], due_at=due)
+        await work.turn(session, DISPATCH, FOLLOW, refs, due_at=due)
     return doubtful
 
 
@@ -226,8 +231,8 @@ async def _review(session: Session, handover: Handover, refused: Refused) -> Non
 
 async def _next_route_or_fail(session: Session, order: Order, refused: Refused) -> None:
     offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
-    history = (await earlier_attempts(session, [order.id]))[order.id]
-    route = next_route(offer, history)
+    history = (await histories(session, [order.id]))[order.id]
+    route = next_route(offer, Sold.of(order), history)
     if route is not None:
         await attempt_repository.put_back(session, [order.id], actor=str(ACTOR))
         await work.put(session, DISPATCH, str(order.id), lane=str(route.provider_id))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.catalog.errors import ServiceUnavailable, ServiceUnknown
 from app.catalog.service import Offer, RouteOffer
 from app.core.errors import FieldProblem, InvalidInput
-from app.core.money import ZERO, Money, charge_rounded_up
+from app.core.money import Money, charge_rounded_up
+from app.orders.routing import History, Sold, next_route
 from app.providers.protocol import ServiceType
 
 
@@ -50,10 +50,10 @@ def price(offer: Offer | None, item: NewOrder) -> Priced:
         bounds = f"must be {offer.min_quantity} to {offer.max_quantity} for this service"
         raise InvalidInput(errors=(FieldProblem(field, bounds),))
     charge = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
-    route = first_route(offer.routes)
-    cost = route.cost_in_ours(quantity=quantity, price_unit=offer.price_unit) if route else ZERO
-    if route is None or (charge < cost and not offer.below_cost_allowed):
+    route = next_route(offer, Sold(quantity, offer.price_unit, charge), History())
+    if route is None:
         raise ServiceUnavailable
+    cost = route.cost_in_ours(quantity=quantity, price_unit=offer.price_unit)
     units = offer.package_units if offer.type is ServiceType.PACKAGE else quantity
     return Priced(offer, item, route, quantity, units, charge, cost)
 
@@ -82,8 +82,3 @@ def _billable_quantity(offer: Offer, item: NewOrder) -> int:
     if problems or quantity is None:
         raise InvalidInput(errors=tuple(problems))
     return quantity
-
-
-def first_route(routes: Sequence[RouteOffer]) -> RouteOffer | None:
-    """The route to try first: the best that is open now, else the best there is."""
-    return next((route for route in routes if route.open_now), routes[0] if routes else None)

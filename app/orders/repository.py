@@ -214,7 +214,7 @@ async def lock_many(
 
 _LOCK_QUEUED: Final = Statement(
     """
-    SELECT id, service_id FROM orders
+    SELECT id, service_id, quantity, price_unit, charge FROM orders
     WHERE id = ANY(:order_ids) AND state = 'queued'
     ORDER BY book_id, id FOR UPDATE
     """
@@ -222,7 +222,7 @@ _LOCK_QUEUED: Final = Statement(
 
 
 async def lock_queued(session: Session, order_ids: Collection[int]) -> Sequence[Row]:
-    """Number and service of those of the orders that are queued, locked as by `lock_many`."""
+    """What routes are chosen by, of those orders that are queued, locked as by `lock_many`."""
     return await _LOCK_QUEUED.rows(session, order_ids=list(order_ids))
 
 
@@ -295,7 +295,11 @@ async def set_wait_reason(session: Session, order_ids: Collection[int], reason: 
     """Why queued orders wait; it is told, and is no event."""
     await session.execute(
         update(Order)
-        .where(Order.id.in_(order_ids), Order.state == OrderState.QUEUED)
+        .where(
+            Order.id.in_(order_ids),
+            Order.state == OrderState.QUEUED,
+            Order.wait_reason.is_distinct_from(reason),
+        )
         .values(wait_reason=reason)
         .execution_options(synchronize_session=False)
     )

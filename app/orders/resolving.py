@@ -75,14 +75,11 @@ async def reconcile(session: Session, order_id: int, *, unknown_hours_max: int) 
     attempt = await attempt_repository.live_of(session, order_id)
     given = await attempt_repository.evidence_of(session, attempt.id) if attempt else None
     if attempt is not None and given is not None:
-        taken = await attempt_repository.provider_id_taken(
-            session, attempt.provider_id, given, besides=order_id
-        )
+        await attempt_repository.lock_acceptance(session, attempt.provider_id)
         # An id that the provider gave to two orders is evidence for neither.
-        given_twice = await attempt_repository.ids_given_to_others(
-            session, attempt.provider_id, [given], besides=[attempt.id]
-        )
-        if not taken and not given_twice:
+        if not await attempt_repository.ids_known_besides(
+            session, attempt.provider_id, [given], ours={order_id: attempt.id}
+        ):
             await _found(session, order, attempt, given, RECONCILER, reason="own evidence")
             return
     asked_at = attempt.sending_at if attempt else None
@@ -126,6 +123,7 @@ async def find(
     attempt = await attempt_repository.live_of(session, order_id)
     if attempt is None:
         raise OrderStateConflict("The order has no attempt that a provider could have taken")
+    await attempt_repository.lock_acceptance(session, attempt.provider_id)
     if await attempt_repository.provider_id_taken(
         session, attempt.provider_id, provider_order_id, besides=order_id
     ):

@@ -24,8 +24,9 @@ from app.orders import attempt_repository, hold_repository, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
 from app.orders.inputs import OrderForm, link_hash, open_form, seal_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
-from app.orders.pricing import NewOrder, Priced, first_route, price
+from app.orders.pricing import NewOrder, Priced, price
 from app.orders.repository import OrderFilter
+from app.orders.routing import History, Sold, next_route
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
 
@@ -346,7 +347,6 @@ async def release_hold(session: Session, order_id: int, *, source: str, actor: A
 async def promise_dispatch(session: Session, order: Order) -> None:
     """Put a queued order into the lane of the provider that it will be offered to first."""
     offers = await catalog.offers(session, [order.service_id])
-    offer = offers.get(order.service_id)
-    route = first_route(offer.routes) if offer else None
+    route = next_route(offers.get(order.service_id), Sold.of(order), History())
     lane = str(route.provider_id) if route else work.MAIN_LANE
     await work.put(session, DISPATCH, str(order.id), lane=lane)

@@ -456,7 +456,7 @@ def upgrade() -> None:
         "attempts",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("order_id", sa.BigInteger(), nullable=False),
-        sa.Column("number", sa.SmallInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("route_id", sa.Uuid(), nullable=False),
         sa.Column("provider_id", sa.Uuid(), nullable=False),
         sa.Column("provider_service", sa.Text(), nullable=False),

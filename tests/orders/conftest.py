@@ -83,8 +83,6 @@ class Desk:
     async def record(self, batch: Batch, say: Say) -> None:
         said = {h: say(h) if callable(say) else say for h in batch.handovers}
         async with self.runtime.uow.begin() as session:
-            await dispatch.append_evidence(session, outcomes.evidence_in(said))
-        async with self.runtime.uow.begin() as session:
             await outcomes.record_outcomes(session, batch, said)
 
     async def submit(self, provider: Provider, say: Say = accepted) -> Batch:

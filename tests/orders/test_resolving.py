@@ -11,7 +11,7 @@ from app.core.db import Session
 from app.core.errors import InvalidInput, NotFound
 from app.core.money import ZERO, Money
 from app.ledger.service import Balance
-from app.orders import dispatch, resolving
+from app.orders import attempt_repository, resolving
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
@@ -133,7 +133,9 @@ class TestReconciling:
         order_id = await hanging(world, desk)
         attempt = await desk.attempt(order_id)
         async with desk.runtime.uow.begin() as session:
-            await dispatch.append_evidence(session, {attempt.id: ("900", '{"order": 900}')})
+            await attempt_repository.append_evidence(
+                session, {attempt.id: ("900", '{"order": 900}')}
+            )
         order = await reconcile(desk, order_id)
         assert (order.state, order.provider_order_id) == ("in_progress", "900")
         assert (await desk.attempt(order_id)).state == "accepted"

@@ -22,7 +22,7 @@ from app.core.metrics import FENCED, WORK_FAILURES
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.core.tasks import end_tasks
-from app.orders import dispatch
+from app.orders import attempt_repository
 from app.orders import service as orders
 from app.providers.wire import Wire
 from app.supply import protection
@@ -335,7 +335,7 @@ class TestCallsUnderWay:
         order = await world.row(placed)
         assert (order.state, order.provider_order_id) == ("in_progress", "1001")
 
-    async def test_what_a_provider_said_is_stored_before_the_order_moves(
+    async def test_what_a_provider_said_is_stored_even_where_the_order_cannot_be_moved(
         self,
         world: World,
         scripted: WorkerContext,
@@ -365,7 +365,7 @@ class TestCallsUnderWay:
         monkeypatch.setattr("workers.dispatch.EVIDENCE_PAUSE_SECONDS", 0.001)
         provider = await world.provider()
         placed = await world.order(service=await world.service(routes=[provider]), link=link(0))
-        store = dispatch.append_evidence
+        store = attempt_repository.append_evidence
         tries = 0
 
         async def sometimes(session: Session, said: Any) -> None:
@@ -375,10 +375,10 @@ class TestCallsUnderWay:
                 raise Unavailable
             await store(session, said)
 
-        monkeypatch.setattr("app.orders.dispatch.append_evidence", sometimes)
+        monkeypatch.setattr("app.orders.attempt_repository.append_evidence", sometimes)
         wire.release(link(0))
         await DRAINS["dispatch"](scripted, str(provider.id))
-        assert tries == 4
+        assert tries == 5
         assert (await world.row(placed)).state == "in_progress"
         assert await world.count("provider_evidence") == 1
 
