@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import system
+from app.catalog import finding_operator_router, price_operator_router, sync_operator_router
 from app.catalog import operator_router as catalog_operator
 from app.catalog import router as catalog
 from app.core.clock import Clock
@@ -57,6 +58,9 @@ OPERATOR_ROUTERS: Final[tuple[APIRouter, ...]] = (
     ledger_operator.router,
     supply_operator.router,
     catalog_operator.router,
+    sync_operator_router.router,
+    finding_operator_router.router,
+    price_operator_router.router,
     orders_operator.router,
     operators.router,
 )

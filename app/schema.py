@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.catalog import mirror_models, price_models
 from app.catalog import models as catalog
 from app.core import audit, gauges, idempotency, work
 from app.core.db import Base
@@ -19,8 +20,10 @@ TABLES_OF: Final = (
     gauges,
     idempotency,
     ledger,
+    mirror_models,
     operators,
     orders,
+    price_models,
     resellers,
     supply,
     work,

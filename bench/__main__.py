@@ -7,7 +7,7 @@ import sys
 
 import uvloop
 
-from bench import dispatch, intake, report
+from bench import dispatch, intake, report, sync
 from bench.report import Line, Table
 from bench.stage import Stage, raised
 
@@ -21,6 +21,8 @@ def main() -> int:
             report.add_dispatch(table, uvloop.run(dispatch.measure(stage)))
         if options.only in {None, "intake"}:
             report.add_intake(table, uvloop.run(intake.measure(stage)))
+        if options.only in {None, "sync"}:
+            report.add_sync(table, uvloop.run(sync.measure(stage)))
         table.add(Line("ledger check", _ledger_verdict(stage)))
     print(table.text())
     missed = table.missed()
@@ -40,7 +42,9 @@ def _ledger_verdict(stage: Stage) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("--no-limits", action="store_true", help="print only, and exit 0")
-    parser.add_argument("--only", choices=["intake", "dispatch"], help="measure one of the two")
+    parser.add_argument(
+        "--only", choices=["intake", "dispatch", "sync"], help="measure one of them"
+    )
     return parser.parse_args()
 
 

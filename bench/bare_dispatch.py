@@ -24,7 +24,7 @@ async def place_all(url: str, key: str, *, orders: int, at_once: int, keep_alive
 
         async def place() -> None:
             for _ in waiting:
-                link = f"https://example.com/bare/{uuid.uuid4()}"
+                link = f"https://www.instagram.com/p/{uuid.uuid4()}"
                 form = {"key": key, "action": "add", "service": "102", "link": link}
                 answer = await client.post(url, data={**form, "quantity": "100"})
                 if "order" not in answer.json():

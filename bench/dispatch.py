@@ -19,7 +19,8 @@ from app.cli.stack.processes import free_ports
 from app.core.errors import AppError
 from app.core.http import AsyncClient, Bounds, bounded_client
 from app.orders import service as orders
-from app.orders.schemas import OrderCreate
+from app.orders.pricing import NewOrder
+from app.providers.forms import OrderForm
 from bench import bare_dispatch
 from bench.memory import Memory, memory_of
 from bench.stage import HERE, Stage
@@ -95,9 +96,10 @@ async def _place_orders(stage: Stage) -> None:
         for number in range((WARM_UP + ORDERS) // _BATCH):
             shop = stage.shops[number % len(stage.shops)]
             items = [
-                OrderCreate(
-                    service_id=2, link=f"https://example.com/work/{uuid.uuid4()}", quantity=100
-                ).asked()
+                NewOrder(
+                    2,
+                    OrderForm(link=f"https://www.instagram.com/p/{uuid.uuid4()}", quantity=100),
+                )
                 for _ in range(_BATCH)
             ]
             async with runtime.uow.begin() as session:

@@ -105,7 +105,7 @@ def _request(shop: Shop) -> bytes:
     """One order of its own: another key, another link."""
     key = str(uuid.uuid4())
     body = json.dumps(
-        {"service_id": 2, "link": f"https://example.com/bench/{key}", "quantity": 100}
+        {"service_id": 2, "link": f"https://www.instagram.com/p/{key}", "quantity": 100}
     ).encode()
     head = (
         "POST /v1/orders HTTP/1.1\r\n"

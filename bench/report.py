@@ -11,9 +11,11 @@ from bench.dispatch import ORDERS, WARM_UP, Dispatch
 from bench.intake import Intake
 from bench.load import Load
 from bench.memory import Memory
+from bench.sync import SERVICES, Sync
 
 INTAKE_RATIO_MIN: Final = 0.5
 DISPATCH_RATIO_MIN: Final = 0.5
+SYNC_RATIO_MIN: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,15 @@ def add_dispatch(table: Table, measured: Dispatch) -> None:
     )
 
 
+def add_sync(table: Table, measured: Sync) -> None:
+    table.add(
+        Line(f"Catalogue sync: {len(measured.product)} rounds of {SERVICES} changed prices"),
+        Line("  one sync", _seconds(measured.product)),
+        Line("  bare upsert in one statement, nothing judged", _seconds(measured.bare)),
+        _ratio(measured.ratio, SYNC_RATIO_MIN),
+    )
+
+
 def _ratio(measured: float, at_least: float | None) -> Line:
     return Line("    ratio, median of rounds", f"{measured:.2f}", at_least, measured)
 
@@ -93,6 +104,10 @@ def _speed(loads: list[Load]) -> str:
 
 def _rates(rates: list[float]) -> str:
     return f"{median(rates):7.0f}/s"
+
+
+def _seconds(times: list[float]) -> str:
+    return f"{median(times):7.2f} s"
 
 
 def _memory(memory: Memory | None) -> str:

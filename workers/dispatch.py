@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -42,6 +42,19 @@ class Call:
     started: float
 
 
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Calls that were answered and are being recorded: their places are free already."""
+
+    tokens: Mapping[str, UUID] = field(default_factory=dict)
+    recording: asyncio.Task[None] | None = None
+
+    async def recorded(self) -> None:
+        """Raises what recording them raised."""
+        if self.recording is not None:
+            await self.recording
+
+
 Calls = dict[asyncio.Task[SubmitOutcome], Call]
 Said = dict[Handover, SubmitOutcome]
 
@@ -57,23 +70,28 @@ async def drain_dispatch(context: WorkerContext, lane: str) -> None:
         return
     provider_id = UUID(lane)
     calls: Calls = {}
+    over = Over()
     try:
         for _ in range(ROUNDS_MAX):
-            begun = not context.stopping.is_set() and await _begin(context, provider_id, calls)
+            begun = not context.stopping.is_set() and await _begin(
+                context, provider_id, calls, over.tokens
+            )
+            await over.recorded()
             if calls:
                 done = await _answered(calls)
-                await _record(context, {task: calls.pop(task) for task in done})
+                over = await _begin_to_record(context, {t: calls.pop(t) for t in done})
             elif not begun:
                 return
     finally:
         # Also when the database was away for a moment: these calls will be answered.
-        await _finish(context, calls)
+        await _finish(context, calls, over)
 
 
 async def _begin(
     context: WorkerContext,
     provider_id: UUID,
     calls: Calls,
+    over: Mapping[str, UUID],
 ) -> bool:
     """Lease and start what fits the lane's bound; whether there was anything to lease."""
     asked_at = elapsed_seconds()
@@ -81,7 +99,11 @@ async def _begin(
 
     async def lease(session: Session) -> Batch | None:
         leased = await dispatch.lease_batch(
-            session, runtime.keys, provider_id, time_scale=context.settings.time_scale
+            session,
+            runtime.keys,
+            provider_id,
+            time_scale=context.settings.time_scale,
+            over=over,
         )
         return leased if isinstance(leased, Batch) else None
 
@@ -115,9 +137,13 @@ async def _submit(
     """One call. A worker that was stopped past the deadline does not send when it wakes."""
     adapter = get_adapter(batch.account.adapter, context.wire)
     started = time.monotonic()
-    outcome = await adapter.submit(
-        batch.account, handover.submission, may_send=lambda: elapsed_seconds() < deadline
-    )
+    try:
+        outcome = await adapter.submit(
+            batch.account, handover.submission, may_send=lambda: elapsed_seconds() < deadline
+        )
+    except Exception:
+        log.exception("submit_raised", provider=batch.provider_name)
+        raise
     PROVIDER_SECONDS.labels(batch.provider_name, "submit").observe(time.monotonic() - started)
     PROVIDER_CALLS.labels(batch.provider_name, "submit", _outcome_label(outcome)).inc()
     return outcome
@@ -133,6 +159,18 @@ def _outcome_label(outcome: SubmitOutcome) -> str:
             return "not_sent"
         case Unconfirmed():
             return "unconfirmed"
+
+
+async def _begin_to_record(context: WorkerContext, done: Calls) -> Over:
+    """Record beside the leasing of what takes the free places, where all went well.
+
+    Any other answer may close the provider: it is recorded before another order is sent there.
+    """
+    if not all(isinstance(_outcome_of(task), Accepted) for task in done):
+        await _record(context, done)
+        return Over()
+    tokens = {str(call.handover.order_id): call.batch.lease.token for call in done.values()}
+    return Over(tokens, asyncio.create_task(_record(context, done)))
 
 
 async def _record(
@@ -167,7 +205,6 @@ def _outcome_of(task: asyncio.Task[SubmitOutcome]) -> SubmitOutcome:
     error = task.exception()
     if error is None:
         return task.result()
-    log.error("submit_raised", exc_info=error)
     return Unconfirmed(reason=f"adapter failed: {type(error).__name__}")
 
 
@@ -196,14 +233,14 @@ async def _store_evidence(context: WorkerContext, outcomes: Said) -> None:
             return
 
 
-async def _finish(
-    context: WorkerContext,
-    calls: Calls,
-) -> None:
+async def _finish(context: WorkerContext, calls: Calls, over: Over) -> None:
     """Wait for the calls under way and record them; each has a time-out of its own."""
-    if calls:
-        await asyncio.wait(calls)
-        await _record(context, calls)
+    try:
+        await over.recorded()
+    finally:
+        if calls:
+            await asyncio.wait(calls)
+            await _record(context, calls)
 
 
 async def _drain_routeless(context: WorkerContext) -> None:

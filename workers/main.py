@@ -14,6 +14,8 @@ from arq.typing import WorkerCoroutine
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
+from app.catalog import mirror
+from app.catalog.mirror import SYNC
 from app.core import work
 from app.core.doorbell import connect_arq, deserialize, queue_of, serialize
 from app.core.errors import AppError
@@ -28,6 +30,7 @@ from app.supply.service import PROBE
 from workers.context import Drain, WorkerContext
 from workers.dispatch import drain_dispatch
 from workers.follow import drain_follow
+from workers.sync import drain_sync
 from workers.upkeep import UPKEEP, drain_probe, drain_reconcile, drain_upkeep, promise_tasks
 
 log = get_logger(__name__)
@@ -38,6 +41,7 @@ DRAINS: Final[dict[str, Drain]] = {
     RECONCILE: drain_reconcile,
     PROBE: drain_probe,
     UPKEEP: drain_upkeep,
+    SYNC: drain_sync,
 }
 """Every kind of work and the function that drains it."""
 
@@ -98,6 +102,8 @@ async def _poll_forever(context: WorkerContext, kind: str) -> None:
             async with context.runtime.uow.begin() as session:
                 if kind == UPKEEP:
                     await promise_tasks(session)
+                elif kind == SYNC:
+                    await mirror.promise(session)
                 lanes = await work.due_lanes(session, kind)
         except AppError as error:
             log.warning("poll_put_off", kind=kind, error=error.detail)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -20,7 +22,8 @@ from app.orders import resolving
 from app.orders.service import FOLLOW, RECONCILE
 from app.providers.protocol import ProviderUnreachable
 from app.providers.registry import get_adapter
-from app.supply import protection
+from app.supply import gauges as provider_gauges
+from app.supply import probing
 from app.supply import service as supply
 from workers.context import ROUNDS_MAX, WorkerContext
 
@@ -28,10 +31,27 @@ log = get_logger(__name__)
 
 UPKEEP: Final = "upkeep"
 LEASE_SECONDS: Final = 120.0
+CHECK_LEASE_SECONDS: Final = 1900.0
+"""A ledger check ends by its own time-out before this: it is never begun twice."""
 BATCH_MAX: Final = 20
 CHECK_OVERLAP: Final = timedelta(minutes=5)
 
-Task = Callable[[WorkerContext, Session], Awaitable[None]]
+Act = Callable[[WorkerContext, Session], Awaitable[None]]
+One = Callable[[Lease, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is done again and again, and how long after the last time.
+
+    A task that may take long has a lane of its own, so that no other waits for it, and a lease
+    longer than it can take.
+    """
+
+    act: Act
+    every: timedelta
+    lane: str = work.MAIN_LANE
+    lease_seconds: float = LEASE_SECONDS
 
 
 async def sweep(_context: WorkerContext, session: Session) -> None:
@@ -61,9 +81,9 @@ async def measure(_context: WorkerContext, session: Session) -> None:
         samples.append(Sample("smmos_work_due", labels, count))
         samples.append(Sample("smmos_work_age_seconds", labels, float(age)))
     samples += await order_gauges.samples(session)
-    samples += await supply.gauge_samples(session)
+    samples += await provider_gauges.samples(session)
     names = {"smmos_work_due", "smmos_work_age_seconds"}
-    names |= order_gauges.NAMES | supply.GAUGE_NAMES
+    names |= order_gauges.NAMES | provider_gauges.NAMES
     await gauges.replace(session, names, samples)
 
 
@@ -99,15 +119,17 @@ async def forget_keys(_context: WorkerContext, session: Session) -> None:
     await idempotency.forget_old(session)
 
 
-TASKS: Final[dict[str, tuple[Task, timedelta]]] = {
-    "sweep": (sweep, timedelta(seconds=5)),
-    "measure": (measure, timedelta(seconds=10)),
-    "check_ledger": (check_ledger, timedelta(minutes=1)),
-    "check_ledger_in_full": (check_ledger_in_full, timedelta(days=1)),
-    "cancel_stale": (cancel_stale, timedelta(minutes=10)),
-    "forget_keys": (forget_keys, timedelta(hours=1)),
+TASKS: Final[dict[str, Task]] = {
+    "sweep": Task(sweep, timedelta(seconds=5)),
+    "measure": Task(measure, timedelta(seconds=10)),
+    "check_ledger": Task(check_ledger, timedelta(minutes=1), "check_ledger", CHECK_LEASE_SECONDS),
+    "check_ledger_in_full": Task(
+        check_ledger_in_full, timedelta(days=1), "check_ledger_in_full", CHECK_LEASE_SECONDS
+    ),
+    "cancel_stale": Task(cancel_stale, timedelta(minutes=10)),
+    "forget_keys": Task(forget_keys, timedelta(hours=1)),
 }
-"""What is done again and again, and how long after the last time. One worker does each."""
+"""All tasks by name. One worker does each."""
 
 
 async def promise_tasks(session: Session) -> None:
@@ -124,22 +146,29 @@ async def promise_tasks(session: Session) -> None:
 async def drain_upkeep(context: WorkerContext, lane: str) -> None:
     """Do the tasks that are due, each in a transaction of its own."""
 
-    async def one(ref: str) -> None:
-        task, every = TASKS[ref]
+    async def one(leased: Lease, ref: str) -> None:
+        task = TASKS[ref]
 
         async def transaction(session: Session) -> None:
-            await task(context, session)
-            await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + every)
+            if leased.lane != task.lane:
+                # Tasks are promised in the main lane; it moves once to its own.
+                await work.put(session, UPKEEP, ref, lane=task.lane)
+                return
+            await task.act(context, session)
+            await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + task.every)
 
         await context.runtime.uow.run(transaction)
 
-    await _drain(context, UPKEEP, lane, one)
+    seconds = max(
+        (t.lease_seconds for t in TASKS.values() if t.lane == lane), default=LEASE_SECONDS
+    )
+    await _drain(context, UPKEEP, lane, one, lease_seconds=seconds)
 
 
 async def drain_reconcile(context: WorkerContext, lane: str) -> None:
     """Look once more at the unknown orders that are due."""
 
-    async def one(ref: str) -> None:
+    async def one(_leased: Lease, ref: str) -> None:
         async def transaction(session: Session) -> None:
             await resolving.reconcile(
                 session, int(ref), unknown_hours_max=context.settings.unknown_hours_max
@@ -151,17 +180,27 @@ async def drain_reconcile(context: WorkerContext, lane: str) -> None:
 
 
 async def drain_probe(context: WorkerContext, lane: str) -> None:
-    """Ask the providers that are due for their balance: the one call that may try a closed door."""
+    """Ask the providers that are due for their balance: the one call that may try a closed door.
 
-    async def one(ref: str) -> None:
-        await _probe(context, UUID(ref))
+    All of a batch at once: one that hangs keeps no other shut.
+    """
 
-    await _drain(context, supply.PROBE, lane, one)
+    async def one(leased: Lease, ref: str) -> None:
+        await _probe(context, leased, UUID(ref))
+
+    await _drain(context, supply.PROBE, lane, one, together=True)
 
 
 async def _drain(
-    context: WorkerContext, kind: str, lane: str, one: Callable[[str], Awaitable[None]]
+    context: WorkerContext,
+    kind: str,
+    lane: str,
+    one: One,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    together: bool = False,
 ) -> None:
+    """Lease batch after batch until nothing is due; what fails is tried again once swept."""
     for _ in range(ROUNDS_MAX):
         if context.stopping.is_set():
             return
@@ -173,25 +212,30 @@ async def _drain(
                 lane,
                 limit=BATCH_MAX,
                 in_flight_max=BATCH_MAX,
-                seconds=LEASE_SECONDS,
+                seconds=lease_seconds,
             )
 
         leased = await context.runtime.uow.run(lease)
         if not leased.refs:
             return
-        failure: Exception | None = None
-        for ref in leased.refs:
-            try:
-                await one(ref)
-            except Exception as error:
-                # One that fails keeps no other from its turn; it is tried again once swept.
-                log.exception("work_failed", kind=kind, ref=ref)
+        await _do_each(leased, one, at_once=len(leased.refs) if together else 1)
+
+
+async def _do_each(leased: Lease, one: One, *, at_once: int) -> None:
+    """Do all of a batch: one that fails keeps no other from its turn. Raises the last failure."""
+    failure: BaseException | None = None
+    for start in range(0, len(leased.refs), at_once):
+        refs = leased.refs[start : start + at_once]
+        ended = await asyncio.gather(*(one(leased, ref) for ref in refs), return_exceptions=True)
+        for ref, error in zip(refs, ended, strict=True):
+            if error is not None:
+                log.error("work_failed", kind=leased.kind, ref=ref, exc_info=error)
                 failure = error
-        if failure is not None:
-            raise failure
+    if failure is not None:
+        raise failure
 
 
-async def _probe(context: WorkerContext, provider_id: UUID) -> None:
+async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> None:
     """Learn a provider's balance; an answer closes its breaker, silence opens it again."""
     runtime, scale = context.runtime, context.settings.time_scale
     async with runtime.uow.begin() as session:
@@ -208,14 +252,6 @@ async def _probe(context: WorkerContext, provider_id: UUID) -> None:
         PROVIDER_CALLS.labels(provider.name, "balance", "answered").inc()
 
     async def transaction(session: Session) -> None:
-        wait = supply.PROBE_EVERY / supply.scale_of(provider, scale)
-        await work.put_back(
-            session, supply.PROBE, [str(provider_id)], due_at=now_of(session) + wait
-        )
-        if balance is None:
-            await protection.record_probe_failure(session, provider_id, time_scale=scale)
-            return
-        await protection.record_answers(session, provider_id)
-        await supply.record_balance(session, provider_id, balance)
+        await probing.record_probe(session, leased, provider_id, balance, time_scale=scale)
 
-    await runtime.uow.run(transaction)
+    await runtime.uow.run(transaction, repeatable=True)

@@ -70,6 +70,7 @@ class Service(Base):
     markup_basis_points: Mapped[int] = mapped_column(Integer)
     package_units: Mapped[int | None]
     below_cost_allowed: Mapped[bool] = mapped_column(Boolean)
+    outreach_allowed: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     refill: Mapped[bool] = mapped_column(Boolean)
     cancel: Mapped[bool] = mapped_column(Boolean)
     deliver_hours_min: Mapped[int] = mapped_column(Integer)
@@ -110,6 +111,7 @@ class Route(Base):
     __tablename__ = "service_routes"
     __table_args__ = (
         UniqueConstraint("service_id", "provider_id", "provider_service"),
+        Index("ix_service_routes_provider_id_provider_service", "provider_id", "provider_service"),
         CheckConstraint("cost_micros >= 0", name="cost_micros"),
         CheckConstraint("state IN ('open','closed')", name="state"),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.catalog import service
-from app.catalog.errors import NotAttested, RouteExists
+from app.catalog.errors import NotAttested, OutreachNotAllowed, RouteExists, RouteQuarantined
 from app.catalog.models import Service
 from app.catalog.router import ServiceId
 from app.catalog.schemas import (
@@ -72,7 +72,7 @@ async def operator_create_service(
     """Add a service; it is off sale until it is attested."""
 
     async def transaction(session: Session) -> OperatorServiceRead:
-        made = await service.create(session, body.columns())
+        made = await service.create(session, body.columns(), by=operator.actor)
         await audit.record(
             session,
             operator.actor,
@@ -94,7 +94,9 @@ async def operator_get_service(service_id: ServiceId, runtime: RuntimeDep) -> Op
         return await _read(session, found, runtime.settings.currency)
 
 
-@router.patch("/{service_id}", responses=refusals(*GUARDED, *BODY, NotFound, NotAttested))
+@router.patch(
+    "/{service_id}", responses=refusals(*GUARDED, *BODY, NotFound, NotAttested, OutreachNotAllowed)
+)
 @needs(Permission.CATALOGUE_WRITE)
 async def operator_change_service(
     service_id: ServiceId, body: ServiceChange, operator: OperatorDep, runtime: RuntimeDep
@@ -103,7 +105,7 @@ async def operator_change_service(
 
     async def transaction(session: Session) -> OperatorServiceRead:
         columns = body.columns()
-        changed = await service.change(session, service_id, columns)
+        changed = await service.change(session, service_id, columns, by=operator.actor)
         await audit.record(
             session, operator.actor, "service.change", f"service:{service_id}", columns
         )
@@ -193,7 +195,10 @@ async def operator_create_route(
     return await runtime.uow.run(transaction)
 
 
-@router.patch("/{service_id}/routes/{route_id}", responses=refusals(*GUARDED, *BODY, NotFound))
+@router.patch(
+    "/{service_id}/routes/{route_id}",
+    responses=refusals(*GUARDED, *BODY, NotFound, RouteQuarantined),
+)
 @needs(Permission.CATALOGUE_WRITE)
 async def operator_change_route(
     service_id: ServiceId,

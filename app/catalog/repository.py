@@ -17,7 +17,8 @@ from app.supply.models import Provider
 # One round trip prices an order: the service, whether it may be sold, and where it may go.
 _OFFERS: Final = Statement(
     """
-    SELECT s.id, s.name, s.type, s.min_quantity, s.max_quantity, s.rate_micros, s.price_unit,
+    SELECT s.id, s.name, s.platform, s.kind, s.type,
+           s.min_quantity, s.max_quantity, s.rate_micros, s.price_unit,
            s.markup_basis_points, s.package_units, s.below_cost_allowed, s.deliver_hours_max,
            s.state, r.id AS route_id, r.provider_id, r.provider_service, r.cost_micros,
            p.currency, p.state AS provider_state, p.breaker_open_until,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
+from app.catalog.links.fitting import KNOWN_KINDS, KNOWN_PLATFORMS, kind_word, platform_word
 from app.catalog.models import Attestation, DeliveryMethod, Route, Service, ServiceState
 from app.catalog.service import ATTESTATION_PREFIX, public_route_id
 from app.core.ids import public_id
@@ -21,7 +22,26 @@ HOURS_MAX = 24 * 365
 
 Tier = Literal["standard", "premium", "custom", "bulk"]
 Name = Annotated[Line, Field(max_length=200)]
-Word = Annotated[Line, Field(max_length=60)]
+PlatformWord = Annotated[
+    Line,
+    Field(
+        max_length=60,
+        description=f"One of {', '.join(KNOWN_PLATFORMS)}, or a word of your own: then any link is"
+        " taken. It is kept in lower case, and `x` as `twitter`.",
+        examples=["instagram"],
+    ),
+    AfterValidator(platform_word),
+]
+KindWord = Annotated[
+    Line,
+    Field(
+        max_length=60,
+        description=f"One of {', '.join(KNOWN_KINDS)}, or a word of your own: then any link to the"
+        " platform is taken. It is kept in lower case.",
+        examples=["followers"],
+    ),
+    AfterValidator(kind_word),
+]
 Quantity = Annotated[StrictInt, Field(ge=1, le=QUANTITY_MAX)]
 Hours = Annotated[StrictInt, Field(ge=1, le=HOURS_MAX)]
 
@@ -94,8 +114,8 @@ class ServiceCreate(InputModel):
     name: Name
     description: Annotated[Text, Field(max_length=4000)] = ""
     category: Name
-    platform: Word
-    kind: Word
+    platform: PlatformWord
+    kind: KindWord
     type: ServiceType
     tier: Tier = "standard"
     rate: MoneyText = Field(description="The price of `price_unit` units, a decimal string.")
@@ -105,6 +125,11 @@ class ServiceCreate(InputModel):
     markup_basis_points: StrictInt = Field(0, ge=-10_000, le=1_000_000)
     package_units: Quantity | None = None
     below_cost_allowed: StrictBool = False
+    outreach_allowed: StrictBool = Field(
+        False,
+        description="Mentions, invites and comments reach people who did not ask: a service of"
+        " such a type is sold only once this is set.",
+    )
     refill: StrictBool = False
     cancel: StrictBool = False
     delivery_hours_min: Hours = 24
@@ -127,6 +152,7 @@ class ServiceChange(InputModel):
     markup_basis_points: StrictInt | None = Field(None, ge=-10_000, le=1_000_000)
     package_units: Quantity | None = None
     below_cost_allowed: StrictBool | None = None
+    outreach_allowed: StrictBool | None = None
     refill: StrictBool | None = None
     cancel: StrictBool | None = None
     delivery_hours_min: Hours | None = None
@@ -225,6 +251,7 @@ class OperatorServiceRead(ServiceRead):
     markup_basis_points: int
     package_units: int | None
     below_cost_allowed: bool
+    outreach_allowed: bool
     created_at: datetime
     attestation: AttestationRead | None
     routes: list[RouteRead]
@@ -244,6 +271,7 @@ class OperatorServiceRead(ServiceRead):
                 "markup_basis_points": service.markup_basis_points,
                 "package_units": service.package_units,
                 "below_cost_allowed": service.below_cost_allowed,
+                "outreach_allowed": service.outreach_allowed,
                 "created_at": service.created_at,
                 "attestation": AttestationRead.of(attestation) if attestation else None,
                 "routes": routes,

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from app.catalog import repository
-from app.catalog.errors import NotAttested, RouteExists
+from app.catalog import finding_repository, price_repository, repository
+from app.catalog.errors import NotAttested, OutreachNotAllowed, RouteExists, RouteQuarantined
 from app.catalog.models import Attestation, DeliveryMethod, Route, Service, ServiceState
+from app.catalog.price_models import PriceReason
+from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
 from app.core.money import AMOUNT_MICROS_MAX, Money, charge_rounded_up, converted_rounded_up
 from app.core.uow import now_of
-from app.providers.protocol import ServiceType
+from app.providers.forms import FORMS, ServiceType, Unit
 
 ROUTE_PREFIX: Final = "rte"
 ATTESTATION_PREFIX: Final = "att"
 ROUTES_PER_SERVICE_MAX: Final = 50
+QUARANTINE: Final = "quarantine"
+CLOSED_BY_OPERATOR: Final = "operator"
+THE_HOUSE: Final = Actor("system", "catalogue")
+"""Who sets a price where no person is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ class Offer:
 
     service_id: int
     name: str
+    platform: str
+    kind: str
     type: ServiceType
     on_sale: bool
     min_quantity: int
@@ -90,6 +98,8 @@ def _offer(row: Any, routes: tuple[RouteOffer, ...]) -> Offer:
     return Offer(
         service_id=row.id,
         name=row.name,
+        platform=row.platform,
+        kind=row.kind,
         type=ServiceType(row.type),
         on_sale=row.state == ServiceState.ON_SALE,
         min_quantity=row.min_quantity,
@@ -127,30 +137,52 @@ async def every_page(session: Session, *, after: int | None, limit: int) -> Sequ
     return await repository.every_page(session, after=after, limit=limit)
 
 
-async def create(session: Session, fields: dict[str, Any]) -> Service:
-    """Add a service, off sale: it is put on sale once it is attested."""
+async def create(session: Session, fields: dict[str, Any], *, by: Actor = THE_HOUSE) -> Service:
+    """Add a service, off sale: it is put on sale once it is attested. Its price is on record."""
     service = Service(**fields, state=ServiceState.OFF_SALE, created_at=now_of(session))
     _refuse_contradictions(service)
     session.add(service)
     await session.flush()  # the number comes from the database
+    await _record_price(session, service, PriceReason.CREATED, by)
     return service
 
 
-async def change(session: Session, service_id: int, fields: dict[str, Any]) -> Service:
+async def change(
+    session: Session, service_id: int, fields: dict[str, Any], *, by: Actor = THE_HOUSE
+) -> Service:
     """Change what is sold from now on; orders keep the price they were bought at.
 
-    Raises NotAttested when a service without an attestation is put on sale.
+    Raises NotAttested when a service without an attestation is put on sale, OutreachNotAllowed
+    for one that reaches people who did not ask and is not allowed to. One that is not allowed to
+    any more goes off sale in the same step.
     """
     service = await get(session, service_id)
-    if fields.get("state") == ServiceState.ON_SALE and not await repository.find_attestation(
-        session, service_id
-    ):
+    puts_on_sale = fields.get("state") == ServiceState.ON_SALE
+    if puts_on_sale and not await repository.find_attestation(session, service_id):
         raise NotAttested
+    rate_before = service.rate_micros
     for name, value in fields.items():
         setattr(service, name, value)
+    if FORMS[ServiceType(service.type)].reaches_others and not service.outreach_allowed:
+        if puts_on_sale:
+            raise OutreachNotAllowed
+        service.state = ServiceState.OFF_SALE
     _refuse_contradictions(service)
     await session.flush()  # a refusal of the database must show here, in the edge's block
+    if service.rate_micros != rate_before:
+        await _record_price(session, service, PriceReason.CHANGED, by)
     return service
+
+
+async def _record_price(session: Session, service: Service, reason: PriceReason, by: Actor) -> None:
+    await price_repository.append_price(
+        session,
+        service.id,
+        service.rate_micros,
+        reason=reason,
+        actor=str(by),
+        now=now_of(session),
+    )
 
 
 def _refuse_contradictions(service: Service) -> None:
@@ -164,7 +196,7 @@ def _refuse_contradictions(service: Service) -> None:
         problems.append(FieldProblem("/rate", "must be above zero"))
     elif _largest_charge(service).micros > AMOUNT_MICROS_MAX:
         problems.append(FieldProblem("/rate", "makes the largest order cost too much to write"))
-    is_package = service.type == ServiceType.PACKAGE
+    is_package = FORMS[ServiceType(service.type)].billable is Unit.ONE
     if is_package and (service.price_unit, service.min_quantity, service.max_quantity) != (1, 1, 1):
         problems.append(FieldProblem("/price_unit", "a package has unit, min and max quantity 1"))
     if not is_package and service.package_units is not None:
@@ -220,13 +252,17 @@ async def add_route(
     cost: Money,
     priority: int,
 ) -> Route:
-    """Let a provider's service deliver one of ours. Raises RouteExists for a second time."""
+    """Let a provider's service deliver one of ours. Raises RouteExists for a second time.
+
+    Over what stands in quarantine the route is closed until that is over.
+    """
     await get(session, service_id)
     if not await repository.provider_exists(session, provider_id):
         raise InvalidInput(errors=(FieldProblem("/provider_id", "is no provider of ours"),))
     if len(await routes_of(session, service_id)) >= ROUTES_PER_SERVICE_MAX:
         limit = f"a service has at most {ROUTES_PER_SERVICE_MAX} routes"
         raise InvalidInput(errors=(FieldProblem("/provider_service", limit),))
+    waits = await finding_repository.stands(session, provider_id, provider_service)
     route = Route(
         id=new_id(),
         service_id=service_id,
@@ -234,7 +270,8 @@ async def add_route(
         provider_service=provider_service,
         cost_micros=cost.micros,
         priority=priority,
-        state="open",
+        state="closed" if waits else "open",
+        closed_reason=QUARANTINE if waits else None,
         created_at=now_of(session),
     )
     if not await repository.insert_route(session, route):
@@ -249,11 +286,21 @@ async def routes_of(session: Session, service_id: int) -> Sequence[Route]:
 async def change_route(
     session: Session, service_id: int, public_route_id: str, fields: dict[str, Any]
 ) -> Route:
-    """Change cost, priority or state of a route; orders under way keep the route they took."""
+    """Change cost, priority or state of a route; orders under way keep the route they took.
+
+    Raises RouteQuarantined for opening one over which a finding stands.
+    """
     route_id = parse_public_id(ROUTE_PREFIX, public_route_id)
     route = route_id and await repository.find_route(session, service_id, route_id)
     if not route:
         raise NotFound
+    if "state" in fields:
+        is_open = fields["state"] == "open"
+        if is_open and await finding_repository.stands(
+            session, route.provider_id, route.provider_service
+        ):
+            raise RouteQuarantined
+        fields = fields | {"closed_reason": None if is_open else CLOSED_BY_OPERATOR}
     for name, value in fields.items():
         setattr(route, name, value)
     await session.flush()  # a refusal of the database must show here, in the edge's block

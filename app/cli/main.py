@@ -28,6 +28,7 @@ _MODULES: Final = MappingProxyType(
         "resellers": "people",
         "keys": "people",
         "providers": "supply",
+        "catalogue": "catalogue",
         "orders": "orders",
         "policies": "policies",
         "secrets": "secrets",

@@ -29,7 +29,7 @@ class Clause:
 
 CLAUSES: Final = (
     Clause("TOS-1", "versioned terms; mutating calls wait for acceptance"),
-    Clause("TOS-2a", "a catalogue by platform and kind, with a form per type"),
+    Clause("TOS-2a", "a catalogue by platform and kind, with a form per type", built=True),
     Clause("TOS-2b", "API v2, WordPress plugin, SDKs, a brand per account"),
     Clause("TOS-3", "validated accounts; keys with scopes, expiry, addresses and rotation"),
     Clause(

@@ -5,9 +5,10 @@ Locks are taken in one order everywhere: work rows, then what they refer to, the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from app.core.uow import now_of, ring_after_commit
 
 MAIN_LANE: Final = "main"
 LEASED_LANES_MAX: Final = 1000
+NOTHING: Final[Mapping[str, UUID]] = MappingProxyType({})
 
 
 class WorkRow(Base):
@@ -106,14 +108,16 @@ async def put_many(
             ring_after_commit(session, kind, lane)
 
 
-async def put_if_absent(session: Session, kind: str, refs: Sequence[str]) -> None:
+async def put_if_absent(
+    session: Session, kind: str, refs: Sequence[str], *, lane: str = MAIN_LANE
+) -> None:
     """Promise work that is due now, where it is not promised already."""
     await session.execute(
         text(
             "INSERT INTO work (kind, ref, lane, due_at) VALUES (:kind, :ref, :lane, :due_at)"
             " ON CONFLICT (kind, ref) DO NOTHING"
         ),
-        [{"kind": kind, "ref": ref, "lane": MAIN_LANE, "due_at": now_of(session)} for ref in refs],
+        [{"kind": kind, "ref": ref, "lane": lane, "due_at": now_of(session)} for ref in refs],
     )
 
 
@@ -126,7 +130,8 @@ _LEASE: Final = Statement(
         ORDER BY due_at, id
         LIMIT greatest(0, least(:limit, :in_flight_max - (
             SELECT count(*) FROM work
-            WHERE kind = :kind AND lane = :lane AND lease_token IS NOT NULL)))
+            WHERE kind = :kind AND lane = :lane AND lease_token IS NOT NULL
+                  AND NOT (ref = ANY(:over_refs) AND lease_token = ANY(:over_tokens)))))
         FOR UPDATE SKIP LOCKED
     )
     UPDATE work
@@ -139,11 +144,20 @@ _LEASE: Final = Statement(
 
 
 async def lease(
-    session: Session, kind: str, lane: str, *, limit: int, in_flight_max: int, seconds: float
+    session: Session,
+    kind: str,
+    lane: str,
+    *,
+    limit: int,
+    in_flight_max: int,
+    seconds: float,
+    over: Mapping[str, UUID] = NOTHING,
 ) -> Lease:
     """Take what is due, at most `limit`, so that the lane never has more than `in_flight_max` out.
 
-    The count is exact across all workers: it is made under an advisory lock of the lane.
+    The count is exact across all workers: it is made under an advisory lock of the lane. Work
+    that the caller has leased and is done with, though it is not recorded yet, is told by `over`
+    (ref and token), and is not counted.
     """
     await _LOCK_LANE.rows(session, name=f"work:{kind}:{lane}")
     token = new_id()
@@ -156,6 +170,8 @@ async def lease(
         in_flight_max=in_flight_max,
         token=token,
         seconds=seconds,
+        over_refs=list(over),
+        over_tokens=list(over.values()),
     )
     tries = {row.ref: row.tries for row in rows}
     return Lease(kind, lane, token, tuple(tries), tries)

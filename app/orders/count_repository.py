@@ -45,13 +45,11 @@ async def ended_counts(session: Session, since: datetime) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-async def overdue_count(session: Session) -> int:
-    """Orders that still wait to be handed on past the time by which they were to be delivered."""
-    count = await session.scalar(
-        select(func.count()).where(
-            Order.ended_at.is_(None),
-            Order.state.in_([OrderState.QUEUED, OrderState.ON_HOLD]),
-            Order.deliver_by < now_of(session),
-        )
+async def late_counts(session: Session) -> dict[str, int]:
+    """Per state, the orders not ended past the time by which they were to be delivered."""
+    rows = await session.execute(
+        select(Order.state, func.count())
+        .where(Order.ended_at.is_(None), Order.deliver_by < now_of(session))
+        .group_by(Order.state)
     )
-    return int(count or 0)
+    return {row[0]: row[1] for row in rows}

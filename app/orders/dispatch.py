@@ -65,9 +65,17 @@ class Batch:
 
 
 async def lease_batch(
-    session: Session, keys: KeyRing, provider_id: UUID, *, time_scale: float
+    session: Session,
+    keys: KeyRing,
+    provider_id: UUID,
+    *,
+    time_scale: float,
+    over: Mapping[str, UUID] = work.NOTHING,
 ) -> Batch | Closed | None:
     """queued → submitting for what is due at a provider that may be called; None when nothing is.
+
+    `over` are orders, with their lease's token, whose calls have been answered: their places are
+    free, though the answers may not be recorded yet.
 
     A provider that may not be called says why; its orders are given to other routes where they
     have one, and wait where they have none.
@@ -92,6 +100,7 @@ async def lease_batch(
         limit=min(BATCH_MAX, grant.calls),
         in_flight_max=provider.in_flight_max,
         seconds=seconds,
+        over=over,
     )
     if not lease.refs:
         return None
@@ -144,9 +153,8 @@ async def _take(
         submission = Submission(
             provider_service=attempt.provider_service,
             service_type=offer.type,
-            link=form.link,
-            quantity=row.quantity,
-            comments=form.comments,
+            form=form,
+            reference=str(attempt.id),
         )
         handovers.append(Handover(row.id, attempt.id, submission))
     return handovers

@@ -9,7 +9,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.core import work
-from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -18,10 +17,11 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
+from app.orders.doubts import ACTOR, ID_UNKNOWN, NO_DOUBT, doubt, doubt_id, review, unusable
 from app.orders.models import Attempt, Order
 from app.orders.service import FOLLOW
 from app.orders.settlement import AskAgain, Bought, End, Review, end_order, settle, usable_remains
-from app.orders.states import Move, OrderState
+from app.orders.states import OrderState
 from app.providers.protocol import (
     STATUS_BATCH_MAX,
     IdUnknown,
@@ -37,15 +37,12 @@ from app.supply.protection import Closed, Grant
 
 log = get_logger(__name__)
 
-ACTOR: Final = Actor("system", "follow")
 POLL_MIN: Final = timedelta(seconds=30)
 POLL_MAX: Final = timedelta(minutes=15)
 POLL_AGE_SHARE: Final = 10
 """An order is polled after a tenth of its age again, within the two bounds."""
 CALLS_IN_FLIGHT_MAX: Final = 2
 RECORDED_TOGETHER_MAX: Final = 10
-ID_UNKNOWN_MAX: Final = 3
-DOUBT_WINDOW: Final = timedelta(hours=1)
 LEASE_MARGIN_SECONDS: Final = 15.0
 
 _FINAL: Final = {
@@ -105,7 +102,7 @@ async def lease_poll(
     )
     if not lease.refs:
         return None
-    await protection.spend_calls(session, provider, 1)
+    await protection.spend_reads(session, provider, 1)
     orders = await repository.provider_order_ids(session, [int(ref) for ref in lease.refs])
     return Poll(
         lease=lease,
@@ -120,14 +117,22 @@ async def lease_poll(
 async def record_failure(
     session: Session, poll: Poll, *, retry_after_seconds: float | None, answered: bool
 ) -> None:
-    """The call gave nothing: every order is asked about again later, and none has changed."""
+    """The call gave nothing: every order is asked about again later, and none has changed.
+
+    May be run again: it counts against the provider only while the lease is held.
+    """
     held = await work.lock_held(session, poll.lease, poll.lease.refs)
+    if not held:
+        # Recorded already, or taken over: a failure counts once.
+        return
     wait = timedelta(seconds=retry_after_seconds or 0) or POLL_MIN / poll.time_scale
     await work.put_back(session, FOLLOW, held, due_at=now_of(session) + wait)
     if answered:
-        await protection.record_answers(session, poll.provider_id)
+        await protection.record_read_answers(session, poll.provider_id)
     else:
-        await protection.record_failures(session, poll.provider_id, 1, time_scale=poll.time_scale)
+        await protection.record_read_failures(
+            session, poll.provider_id, 1, time_scale=poll.time_scale
+        )
 
 
 async def record_answers(session: Session, poll: Poll, answers: Mapping[str, StatusAnswer]) -> None:
@@ -157,7 +162,8 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
     for due_at, refs in due.items():
         await work.put_back(session, FOLLOW, refs, due_at=due_at)
     await work.finish(session, FOLLOW, held - {str(order.id) for order in orders})
-    await protection.record_answers(session, poll.provider_id)
+    if held:
+        await protection.record_read_answers(session, poll.provider_id)
 
 
 def next_poll(order: Order, now: datetime, time_scale: float) -> datetime:
@@ -174,28 +180,29 @@ async def _record(
     match answer:
         case Unreadable(reason=reason):
             log.info("status_unreadable", order_id=order.id, why=reason)
-            return True
+            return await unusable(session, order, "status_unreadable", poll.time_scale)
         case IdUnknown():
-            return await _doubt(session, order, "id_unknown_to_provider", review_at=ID_UNKNOWN_MAX)
+            return await doubt_id(session, order, poll.time_scale)
         case Progress(state=ProviderState.UNKNOWN):
             PROVIDER_STATUS_UNKNOWN.labels(poll.provider_name).inc()
             log.warning("status_word_unknown", order_id=order.id, word=answer.raw_status)
-            return True
+            return await unusable(session, order, "status_word_unknown", poll.time_scale)
         case Progress() if answer.state in _FINAL:
-            return await _final(session, order, attempt, answer)
+            return await _final(session, poll, order, attempt, answer)
         case Progress():
             await _progress(session, order, answer)
             return True
 
 
 async def _final(
-    session: Session, order: Order, attempt: Attempt | None, progress: Progress
+    session: Session, poll: Poll, order: Order, attempt: Attempt | None, progress: Progress
 ) -> bool:
     bought = Bought(
         charge=Money(order.charge),
         units=order.units,
         cost_micros=attempt.cost_micros if attempt else 0,
-        doubts=order.doubts if order.doubted_at else 0,
+        # An id that was unknown says nothing of the figures: those have a count of their own.
+        doubts=0 if order.doubt_reason == ID_UNKNOWN else order.doubts,
         cost_currency=attempt.cost_currency if attempt else None,
     )
     said = {"status": progress.raw_status, "charge_micros": progress.charge_micros}
@@ -206,10 +213,10 @@ async def _final(
                 await attempt_repository.keep_charge(session, attempt.id, progress.charge_micros)
             return False
         case Review(reason=reason):
-            await _review(session, order, reason, said | {"remains": progress.remains})
+            await review(session, order, reason, said | {"remains": progress.remains})
             return False
         case AskAgain(reason=reason):
-            return await _doubt(session, order, reason, review_at=None)
+            return await doubt(session, order, reason, poll.time_scale)
 
 
 async def _progress(session: Session, order: Order, progress: Progress) -> None:
@@ -224,8 +231,8 @@ async def _progress(session: Session, order: Order, progress: Progress) -> None:
             await _observe(session, order, {"remains": progress.remains})
         elif usable != order.remains:
             values["remains"] = usable
-    if order.doubted_at is not None:
-        values |= {"doubts": 0, "doubted_at": None}
+    if order.unusable_since is not None:
+        values |= NO_DOUBT
     if values:
         told: dict[str, Any] = {
             name: value for name, value in values.items() if name in {"start_count", "remains"}
@@ -255,38 +262,3 @@ async def _observe(session: Session, order: Order, data: dict[str, Any]) -> None
         actor=ACTOR,
         data=data,
     )
-
-
-async def _doubt(session: Session, order: Order, reason: str, *, review_at: int | None) -> bool:
-    """Count an answer that cannot be used; at the limit, within the hour, a person has to look."""
-    now = now_of(session)
-    fresh = order.doubted_at is None or now - order.doubted_at > DOUBT_WINDOW
-    doubts = 1 if fresh else order.doubts + 1
-    if review_at is not None and doubts >= review_at:
-        await _review(session, order, reason, {"polls": doubts})
-        return False
-    await repository.note(
-        session,
-        order.id,
-        "doubt",
-        source=OrderState.IN_PROGRESS,
-        actor=ACTOR,
-        data={"why": reason, "polls": doubts},
-        values={"doubts": doubts, "doubted_at": now if fresh else order.doubted_at},
-    )
-    return True
-
-
-async def _review(session: Session, order: Order, reason: str, data: dict[str, Any]) -> None:
-    """in_progress → needs_review: the money stays held until an operator has looked."""
-    await repository.move(
-        session,
-        order.id,
-        Move.REVIEW,
-        source=OrderState.IN_PROGRESS,
-        target=OrderState.NEEDS_REVIEW,
-        actor=ACTOR,
-        data={"why": reason, **data},
-        public=False,
-    )
-    await work.finish(session, FOLLOW, [str(order.id)])

@@ -9,18 +9,27 @@ from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.uow import now_of
 from app.orders import count_repository
-from app.orders.states import ENDED, RUNNING
+from app.orders.states import ENDED, RUNNING, OrderState
 
 NAMES: Final = frozenset(
-    {"smmos_orders", "smmos_orders_ended_last_day", "smmos_orders_undispatched_late"}
+    {
+        "smmos_orders",
+        "smmos_orders_ended_last_day",
+        "smmos_orders_late",
+        "smmos_orders_undispatched_late",
+    }
 )
+_UNDISPATCHED: Final = (OrderState.QUEUED, OrderState.ON_HOLD)
 
 
 async def samples(session: Session) -> list[Sample]:
-    """Counted over partial indexes of what is running, and of what ended in the last day."""
+    """Counted over partial indexes of what is running, and of what ended in the last day.
+
+    Late is what still runs past its `deliver_by`, wherever it hangs.
+    """
     running = await count_repository.state_counts(session)
     ended = await count_repository.ended_counts(session, now_of(session) - timedelta(days=1))
-    late = await count_repository.overdue_count(session)
+    late = await count_repository.late_counts(session)
     return [
         *(
             Sample("smmos_orders", f'state="{state}"', running.get(state, 0))
@@ -30,5 +39,11 @@ async def samples(session: Session) -> list[Sample]:
             Sample("smmos_orders_ended_last_day", f'state="{state}"', ended.get(state, 0))
             for state in sorted(ENDED)
         ),
-        Sample("smmos_orders_undispatched_late", "", late),
+        *(
+            Sample("smmos_orders_late", f'state="{state}"', late.get(state, 0))
+            for state in sorted(RUNNING)
+        ),
+        Sample(
+            "smmos_orders_undispatched_late", "", sum(late.get(state, 0) for state in _UNDISPATCHED)
+        ),
     ]

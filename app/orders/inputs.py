@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
+from datetime import date
+from typing import Any
 
 import orjson
 
+from app.catalog.links.canonical import canonical_link
 from app.core.crypto import KeyRing, Place
-from app.orders.links import canonical_link
-
-
-@dataclass(frozen=True, slots=True)
-class OrderForm:
-    """The parts of an order that go to a provider and nowhere else."""
-
-    link: str
-    comments: tuple[str, ...] = ()
+from app.providers.forms import OrderForm
 
 
 def seal_form(keys: KeyRing, order_id: int, form: OrderForm) -> bytes:
-    content = {"link": form.link, "comments": form.comments}
-    return keys.seal(orjson.dumps(content), _place(order_id))
+    """The fields that say something, encrypted for this order's row."""
+    content = {field.name: getattr(form, field.name) for field in fields(form)}
+    said = {name: value for name, value in content.items() if value not in (None, ())}
+    return keys.seal(orjson.dumps(said), _place(order_id))
 
 
 def open_form(keys: KeyRing, order_id: int, sealed: bytes) -> OrderForm:
-    content = orjson.loads(keys.open(sealed, _place(order_id)))
-    return OrderForm(content["link"], tuple(content["comments"]))
+    """Raises Undecryptable for what was not sealed for this order."""
+    said: dict[str, Any] = orjson.loads(keys.open(sealed, _place(order_id)))
+    if "expiry" in said:
+        said["expiry"] = date.fromisoformat(said["expiry"])
+    return OrderForm.of(said)
 
 
-def link_hash(keys: KeyRing, link: str) -> bytes:
-    """The keyed hash by which orders on the same link are found without reading any."""
-    return keys.mac("link", canonical_link(link).encode())
+def link_hash(keys: KeyRing, form: OrderForm) -> bytes:
+    """The keyed hash by which orders on the same link are found without reading any; of a user,
+    where there is no link.
+    """
+    link = form.link
+    target = f"user:{form.username}" if link is None else canonical_link(link)
+    return keys.mac("link", target.encode())
 
 
 def link_hashes(keys: KeyRing, link: str) -> list[bytes]:

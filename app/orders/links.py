@@ -1,12 +1,12 @@
-"""Links as resellers send them: what is accepted, and the form in which two are compared."""
+"""Links as resellers send them: what every one must be, whatever is sold."""
 
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 LINK_LENGTH_MAX: Final = 2048
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_SCHEMES: Final = frozenset({"http", "https"})
 
 
 def check_link(text: str) -> str:
@@ -21,18 +21,8 @@ def check_link(text: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError("must be a valid http or https URL") from None
-    if parts.scheme.lower() not in _DEFAULT_PORTS or not host or port == 0:
+    if parts.scheme.lower() not in _SCHEMES or not (host or "").strip(".") or port == 0:
         raise ValueError("must be an http or https URL with a host")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not carry a user name or password")
     return text
-
-
-def canonical_link(text: str) -> str:
-    """Scheme and host in lower case, no default port, no fragment, no trailing slash."""
-    parts = urlsplit(text)
-    scheme = parts.scheme.lower()
-    host = (parts.hostname or "").rstrip(".")
-    if parts.port and parts.port != _DEFAULT_PORTS[scheme]:
-        host = f"{host}:{parts.port}"
-    return urlunsplit(("https", host, parts.path.rstrip("/"), parts.query, ""))

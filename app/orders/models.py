@@ -37,7 +37,8 @@ class Order(Base):
 
     `quantity` is what is charged for, `units` what delivery counts: the same number, or a package's
     units, or nothing where a package does not state them. `doubts` counts the polls in a row whose
-    answer could not be used, since `doubted_at`.
+    answer could not be used for `doubt_reason`, since `doubted_at`; `unusable_since` is when the
+    first of the polls in a row was made that could not be used for any reason.
     """
 
     __tablename__ = "orders"
@@ -85,6 +86,8 @@ class Order(Base):
     remains: Mapped[int | None]
     doubts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     doubted_at: Mapped[datetime | None]
+    doubt_reason: Mapped[str | None]
+    unusable_since: Mapped[datetime | None]
     charge: Mapped[int]
     held: Mapped[int]
     earned: Mapped[int]

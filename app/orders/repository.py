@@ -292,14 +292,21 @@ async def events_of(
 
 
 async def set_wait_reason(session: Session, order_ids: Collection[int], reason: str | None) -> None:
-    """Why queued orders wait; it is told, and is no event."""
-    await session.execute(
-        update(Order)
+    """Why queued orders wait; it is told, and is no event. One that is locked is passed over, so
+    that a caller who does not hold the orders' work never waits here.
+    """
+    waiting = (
+        select(Order.id)
         .where(
             Order.id.in_(order_ids),
             Order.state == OrderState.QUEUED,
             Order.wait_reason.is_distinct_from(reason),
         )
+        .with_for_update(skip_locked=True)
+    )
+    await session.execute(
+        update(Order)
+        .where(Order.id.in_(waiting))
         .values(wait_reason=reason)
         .execution_options(synchronize_session=False)
     )

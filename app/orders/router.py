@@ -19,6 +19,7 @@ from app.core.uow import PutAside
 from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import service
 from app.orders.errors import OrderNotCancelable, TestOrdersUnavailable
+from app.orders.form_schemas import OrderCreate
 from app.orders.inputs import link_hashes
 from app.orders.models import Order
 from app.orders.repository import OrderFilter
@@ -26,7 +27,6 @@ from app.orders.schemas import (
     BatchItem,
     OrderBatchCreate,
     OrderBatchRead,
-    OrderCreate,
     OrderEventPage,
     OrderEventRead,
     OrderListQuery,
@@ -131,7 +131,7 @@ async def _place(
 
 
 def _answer(wanted: Wanted, order: Order) -> Answer:
-    read = OrderRead.of(order, wanted.purchase.item.link, wanted.runtime.settings.currency)
+    read = OrderRead.of(order, wanted.purchase.item.form.link, wanted.runtime.settings.currency)
     return Answer(201, read.model_dump_json().encode(), f"/v1/orders/{order.id}")
 
 
@@ -157,8 +157,8 @@ async def create_order_batch(
             session, runtime.keys, caller.book_id, asked, actor=caller.actor
         )
         items = [
-            _batch_item(index, result, item.link, runtime.settings.currency)
-            for index, (result, item) in enumerate(zip(results, body.orders, strict=True))
+            _batch_item(index, result, item.form.link, runtime.settings.currency)
+            for index, (result, item) in enumerate(zip(results, asked, strict=True))
         ]
         return Made(OrderBatchRead(data=items))
 
@@ -178,7 +178,7 @@ def _refuse_test_book(caller: Caller) -> None:
         raise TestOrdersUnavailable
 
 
-def _batch_item(index: int, result: Order | AppError, link: str, currency: str) -> BatchItem:
+def _batch_item(index: int, result: Order | AppError, link: str | None, currency: str) -> BatchItem:
     if isinstance(result, AppError):
         problem = Problem.model_validate(problem_of(result))
         return BatchItem(index=index, status=result.status, order=None, problem=problem)

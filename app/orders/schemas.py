@@ -5,40 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictInt,
-    StrictStr,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.core.money import Money
-from app.orders.links import LINK_LENGTH_MAX, check_link
+from app.orders.form_schemas import Link, OrderCreate
 from app.orders.models import Order, OrderEvent
-from app.orders.pricing import NewOrder
 from app.orders.states import V1_STATUS, OrderState
-from app.web.fields import SAFE_INTEGER_MAX, Line, Moment, PublicNumber, Reference, check_text
+from app.web.fields import SAFE_INTEGER_MAX, Moment, check_text
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit
 from app.web.schemas import AnswerModel, InputModel, MoneyRead, Problem
 
 BATCH_MAX: Final = 100
-COMMENTS_MAX: Final = 1000
-COMMENT_LENGTH_MAX: Final = 500
 
-Link = Annotated[
-    StrictStr,
-    AfterValidator(check_text),
-    AfterValidator(check_link),
-    Field(
-        description="Where the service is delivered; it is stored encrypted and never fetched.",
-        examples=["https://example.com/profile"],
-        json_schema_extra={"maxLength": LINK_LENGTH_MAX, "format": "uri"},
-    ),
-]
 QueryText = Annotated[str, AfterValidator(check_text)]
-Comment = Annotated[Line, Field(max_length=COMMENT_LENGTH_MAX)]
 Status = Literal[
     "queued",
     "on_hold",
@@ -49,40 +28,6 @@ Status = Literal[
     "canceled",
     "failed",
 ]
-
-
-class OrderCreate(InputModel):
-    """One order. Which of the fields a service takes, its `type` says."""
-
-    service_id: PublicNumber = Field(description="Of a service on sale.", examples=[1])
-    link: Link
-    quantity: StrictInt | None = Field(
-        None,
-        ge=1,
-        le=SAFE_INTEGER_MAX,
-        description="How much to deliver; type `default` needs it, the others count themselves.",
-        examples=[1000],
-    )
-    comments: list[Comment] | None = Field(
-        None,
-        min_length=1,
-        max_length=COMMENTS_MAX,
-        description="The texts to post; only for type `custom_comments`, which is charged by them.",
-    )
-    reference: Reference | None = Field(
-        None,
-        description="Your own name for this order; not an e-mail address.",
-        examples=["shop-1042"],
-    )
-
-    def asked(self) -> NewOrder:
-        return NewOrder(
-            service_id=self.service_id,
-            link=self.link,
-            quantity=self.quantity,
-            comments=None if self.comments is None else tuple(self.comments),
-            reference=self.reference,
-        )
 
 
 class OrderBatchCreate(InputModel):
@@ -97,7 +42,7 @@ class OrderRead(AnswerModel):
     id: int
     status: Status
     service_id: int
-    link: str
+    link: str | None = Field(description="None for what is delivered to a user.")
     quantity: int
     charge: MoneyRead = Field(description="What was charged when it was placed.")
     refunded: MoneyRead = Field(description="What of the charge has gone back to the balance.")
@@ -110,7 +55,7 @@ class OrderRead(AnswerModel):
     reason: str | None = Field(description="Why it ended short, or what it waits for.")
 
     @classmethod
-    def of(cls, order: Order, link: str, currency: str) -> Self:
+    def of(cls, order: Order, link: str | None, currency: str) -> Self:
         return cls(
             id=order.id,
             status=V1_STATUS[OrderState(order.state)],

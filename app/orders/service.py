@@ -22,7 +22,7 @@ from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import attempt_repository, hold_repository, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
-from app.orders.inputs import OrderForm, link_hash, open_form, seal_form
+from app.orders.inputs import link_hash, open_form, seal_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
 from app.orders.pricing import NewOrder, Priced, price
 from app.orders.repository import OrderFilter
@@ -172,9 +172,9 @@ def _row(session: Session, keys: KeyRing, order_id: int, accepted: Accepted) -> 
         "price_unit": offer.price_unit,
         "markup_basis_points": offer.markup_basis_points,
         "cost_micros": priced.cost.micros,
-        "link_hash": link_hash(keys, item.link),
+        "link_hash": link_hash(keys, item.form),
         "reference": item.reference,
-        "sealed": seal_form(keys, order_id, OrderForm(item.link, item.comments or ())),
+        "sealed": seal_form(keys, order_id, item.form),
         "created_at": now,
         "deliver_by": now + timedelta(hours=offer.deliver_hours_max),
         "actor": str(accepted.actor),
@@ -225,8 +225,10 @@ async def in_states(
     return await repository.page(session, book_id=None, wanted=wanted, after=None, limit=limit)
 
 
-async def links_of(session: Session, keys: KeyRing, orders: Sequence[Order]) -> dict[int, str]:
-    """The links of these orders, opened."""
+async def links_of(
+    session: Session, keys: KeyRing, orders: Sequence[Order]
+) -> dict[int, str | None]:
+    """The links of these orders, opened; what has none is delivered to a user."""
     sealed = await repository.sealed_inputs(session, [order.id for order in orders])
     return {order_id: open_form(keys, order_id, text).link for order_id, text in sealed.items()}
 

@@ -73,8 +73,14 @@ def settle(bought: Bought, progress: Progress) -> Decision:
             return _canceled(bought, progress)
         case ProviderState.FAILED:
             return Review("provider_failed")
-        case ProviderState.PENDING | ProviderState.IN_PROGRESS | ProviderState.UNKNOWN:
-            raise ValueError(f"{progress.state} is not a final status")
+        case (
+            ProviderState.PENDING
+            | ProviderState.IN_PROGRESS
+            | ProviderState.PAUSED
+            | ProviderState.EXPIRED
+            | ProviderState.UNKNOWN
+        ):
+            raise ValueError(f"{progress.state} is not a final status of an order")
 
 
 def _completed(bought: Bought) -> End:

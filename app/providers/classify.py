@@ -5,7 +5,7 @@ Where two readings are possible the one that never sends twice and never refunds
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -23,6 +23,9 @@ from app.providers.protocol import (
     Unconfirmed,
 )
 from app.providers.reading import NotReadable, load_json, lower_keys
+
+RETRY_AFTER_SECONDS_MIN: Final = 1.0
+"""A provider that says "at once", or a date that has passed, must not be asked in a busy loop."""
 
 RETRY_AFTER_SECONDS_MAX: Final = 86_400.0
 
@@ -52,14 +55,19 @@ _AFTER_THE_WIRE: Final = (
 # The provider, or a gateway before it, gave up waiting: on what, it does not say.
 _GAVE_UP_WAITING: Final = HTTPStatus.REQUEST_TIMEOUT
 _CREDENTIALS_STATUSES: Final = frozenset({401, 403})
+_TURNED_AWAY_STATUSES: Final = _CREDENTIALS_STATUSES | {HTTPStatus.TOO_MANY_REQUESTS}
 _PERMANENT_STATUSES: Final = frozenset({400, 404, 405, 413, 415, 422})
 
 _VERDICT_KEYS: Final = ("status", "success")
-_ORDER_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_A_TOKEN: Final = frozenset(
     {"null", "none", "nil", "undefined", "nan", "true", "false", "error"}
 )
 _FAILURE_WORDS: Final = frozenset({"error", "fail", "failed", "failure", "false", "0"})
+
+
+def _as_said(said: dict[str, Any]) -> dict[str, Any]:
+    return said
 
 
 def classify_failure(
@@ -75,17 +83,30 @@ def classify_failure(
 
 
 def classify_answer(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: datetime, secrets: Collection[str]
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: datetime,
+    secrets: Collection[str],
+    terms: Callable[[dict[str, Any]], dict[str, Any]] = _as_said,
 ) -> Accepted | Refused | Unconfirmed:
-    """The outcome of a submit that was answered; `headers` are looked up in lower case."""
+    """The outcome of a submit that was answered; `headers` are looked up in lower case.
+
+    `terms` says an answer of another dialect, its keys in lower case, in the words of API v2:
+    `order`, `error`, and `status` or `success`.
+    """
     answer = excerpt(body, secrets)
-    said = _read(body)
+    said = _read(body, terms)
 
     taken = httpx.codes.is_success(status)
     if not taken and (not httpx.codes.is_client_error(status) or status == _GAVE_UP_WAITING):
         return Unconfirmed(f"HTTP {status}", answer)
-    if said is None and taken:
-        return Unconfirmed("The answer is not a JSON object.", answer)
+    # A page or garbage comes from whatever stands before the provider as often as from itself, so
+    # that a 400 or 404 without an object proves nothing of the order, and its money stays held.
+    # Who is locked out or told to slow down was turned away before an order could be taken.
+    if said is None and status not in _TURNED_AWAY_STATUSES:
+        return Unconfirmed(f"HTTP {status}, and the answer is not a JSON object.", answer)
     said = said or {}
     if "order" in said:
         return _classify_order(status, said, answer)
@@ -101,21 +122,24 @@ def classify_answer(
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How long the provider asks to wait, from seconds or an HTTP date; None when it does not."""
+    """How long the provider asks to wait, from seconds or an HTTP date, within our bounds.
+
+    None when it does not ask.
+    """
     asked = headers.get("retry-after", "").strip()
     if not asked:
         return None
     seconds = _seconds_until(asked, now)
     if seconds is None or not math.isfinite(seconds):
         return None
-    return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX)
+    return min(max(seconds, RETRY_AFTER_SECONDS_MIN), RETRY_AFTER_SECONDS_MAX)
 
 
-def _read(body: bytes) -> dict[str, Any] | None:
+def _read(body: bytes, terms: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:
     """The object that the body says, whatever its content type; None when it says none."""
     try:
         value = load_json(body)
-        return lower_keys(value) if isinstance(value, dict) else None
+        return terms(lower_keys(value)) if isinstance(value, dict) else None
     except NotReadable:
         return None
 
@@ -128,18 +152,18 @@ def _classify_order(status: int, said: Mapping[str, Any], answer: str) -> Accept
         return Unconfirmed(f"HTTP {status} with an order.", answer)
     if any(str(said.get(key, "")).strip().lower() in _FAILURE_WORDS for key in _VERDICT_KEYS):
         return Unconfirmed("An order, and a word that says it failed.", answer)
-    order_id = _order_id(said["order"])
+    order_id = given_id(said["order"])
     if order_id is None:
         return Unconfirmed("The order id is not an id.", answer)
     return Accepted(order_id, answer)
 
 
-def _order_id(value: object) -> str | None:
+def given_id(value: object) -> str | None:
     """A positive integer or a short token, as text; a float or a boolean is no id."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     token = str(value).strip()
-    if not _ORDER_TOKEN.fullmatch(token) or token.startswith("-"):
+    if not _ID_TOKEN.fullmatch(token) or token.startswith("-"):
         return None
     if not token.strip("0") or token.lower() in _NOT_A_TOKEN:
         return None

@@ -12,6 +12,7 @@ _PATTERNS: Final[tuple[tuple[RefusalKind, str], ...]] = (
     (RefusalKind.NO_FUNDS, r"not enough (funds|balance|money)( on (the |your )?balance)?"),
     (RefusalKind.NO_FUNDS, r"insufficient (funds|balance)"),
     (RefusalKind.NO_FUNDS, r"(neworder\.)?error\.not_enough_funds"),
+    (RefusalKind.NO_FUNDS, r"недостаточно средств( на балансе)?"),
     (RefusalKind.LINK_BUSY, r"you have (an )?active order with this link.*"),
     (RefusalKind.LINK_BUSY, r"(neworder\.)?error\.link_duplicate"),
     (RefusalKind.SERVICE_GONE, r"(incorrect|invalid) service( id)?"),
@@ -31,6 +32,10 @@ _RULES: Final = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern i
 
 _ORDER_UNKNOWN: Final = re.compile(
     r"(incorrect|invalid) order( id)?|order not found|error\.incorrect_order_id"
+    r"|заказ не найден"
+)
+_REFILL_UNKNOWN: Final = re.compile(
+    r"(incorrect|invalid) refill( id)?|refill not found|error\.incorrect_refill_id"
 )
 _TEXT_CHARS_MAX: Final = 500
 
@@ -47,6 +52,11 @@ def kind_of(text: str) -> RefusalKind:
 def says_order_unknown(text: str) -> bool:
     """Whether the provider says that it has no order of that id."""
     return _ORDER_UNKNOWN.fullmatch(_normalise(text)) is not None
+
+
+def says_refill_unknown(text: str) -> bool:
+    """Whether the provider says that it has no refill of that id."""
+    return _REFILL_UNKNOWN.fullmatch(_normalise(text)) is not None
 
 
 def _normalise(text: str) -> str:

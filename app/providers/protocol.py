@@ -5,8 +5,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+from app.providers import forms
+from app.providers.aftercare import (
+    CancelAsked,
+    CancelRefused,
+    RefillProgress,
+    RefillRefused,
+    RefillTaken,
+)
+
 STATUS_BATCH_MAX: Final = 100
 """Providers answer at most this many ids in one status call."""
+
+REFILL_BATCH_MAX: Final = 100
+CANCEL_BATCH_MAX: Final = 100
 
 ANSWER_CHARS_MAX: Final = 2000
 """How much of a provider's answer is kept as evidence."""
@@ -34,23 +46,21 @@ class ProviderAccount:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
-class ServiceType(StrEnum):
-    """What an order of a service must say; adapters map it to their wire's own name."""
-
-    DEFAULT = "default"
-    PACKAGE = "package"
-    CUSTOM_COMMENTS = "custom_comments"
+ServiceType = forms.ServiceType
+OrderForm = forms.OrderForm
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One order as the provider needs to know it."""
+    """One order as the provider needs to know it.
+
+    `reference` is our own name for this attempt, the same whenever it is told again.
+    """
 
     provider_service: str
     service_type: ServiceType
-    link: str
-    quantity: int
-    comments: tuple[str, ...] = ()
+    form: OrderForm
+    reference: str
 
 
 class RefusalKind(StrEnum):
@@ -73,16 +83,6 @@ class RefusalKind(StrEnum):
 
     UNSEEN = "unseen"
     """An error text nobody has classified: a person must look before anything moves."""
-
-    @property
-    def pauses_provider(self) -> bool:
-        """Whether no order of ours would be taken until an operator or time helps."""
-        return self in _PAUSING
-
-
-_PAUSING: Final = frozenset(
-    {RefusalKind.NO_FUNDS, RefusalKind.MAINTENANCE, RefusalKind.CREDENTIALS}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,12 @@ class ProviderState(StrEnum):
     PARTIAL = "partial"
     CANCELED = "canceled"
 
+    PAUSED = "paused"
+    """A subscription that delivers nothing for now."""
+
+    EXPIRED = "expired"
+    """A subscription whose time is over; what it delivered is charged."""
+
     FAILED = "failed"
     """The provider gave up. No proof that nothing was delivered or charged: review, no refund."""
 
@@ -149,10 +155,13 @@ class Progress:
     currency: str | None
     raw_status: str
 
+    posts: int | None = None
+    """Of a subscription: how many posts it has delivered to."""
+
 
 @dataclass(frozen=True, slots=True)
 class IdUnknown:
-    """The provider says that it has no such order, or left it out of its answer."""
+    """The provider says that it has no such id, or left it out of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +172,11 @@ class Unreadable:
 
 
 StatusAnswer = Progress | IdUnknown | Unreadable
+RefillAnswer = RefillTaken | RefillRefused | Unconfirmed
+"""A refill whose answer is lost or senseless may have been taken, like an order's."""
+
+RefillStatusAnswer = RefillProgress | IdUnknown | Unreadable
+CancelAnswer = CancelAsked | CancelRefused | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +222,12 @@ class TroubleKind(StrEnum):
     REFUSED = "refused"
     """The provider answered with some other error."""
 
+    NOT_OFFERED = "not_offered"
+    """The dialect has no such call; its adapter's capabilities said so, and nothing was sent."""
+
 
 class ProviderUnreachable(Exception):
-    """A reading call failed as a whole; nothing may be concluded about any order."""
+    """A call failed as a whole; nothing may be concluded about any order."""
 
     def __init__(
         self, kind: TroubleKind, reason: str, *, retry_after_seconds: float | None = None
@@ -221,12 +238,37 @@ class ProviderUnreachable(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Capability(StrEnum):
+    """What not every dialect can do: the platform looks here before it calls."""
+
+    POLLS = "polls"
+    """`status` can be asked; without it people tell how their orders stand."""
+
+    BALANCE = "balance"
+    REFILL = "refill"
+    """`refill` and `refill_status`."""
+
+    CANCEL = "cancel"
+    SUBSCRIPTIONS = "subscriptions"
+    """Orders of that type are taken, and their status tells of posts."""
+
+
 class Adapter(Protocol):
     """One dialect of provider API. An adapter keeps no state between calls."""
 
     @property
     def name(self) -> str:
         """The name under which the registry and the provider's account know it."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """A call beyond them raises ProviderUnreachable, kind NOT_OFFERED."""
+        ...
+
+    @property
+    def ids_per_status_call(self) -> int:
+        """How many orders one call on the wire tells of, so that a budget can count the calls."""
         ...
 
     async def submit(
@@ -243,7 +285,34 @@ class Adapter(Protocol):
     ) -> Mapping[str, StatusAnswer]:
         """Every asked id is in the answer, at most STATUS_BATCH_MAX of them.
 
+        Takes at most twice the account's total time-out, however many calls it makes.
         Raises ProviderUnreachable when the call as a whole failed.
+        """
+        ...
+
+    async def refill(
+        self, account: ProviderAccount, provider_order_ids: Sequence[str]
+    ) -> Mapping[str, RefillAnswer]:
+        """Ask once for the refill of each order, at most REFILL_BATCH_MAX of them.
+
+        Raises ProviderUnreachable when certainly no refill was taken. All else is told per id, and
+        what is Unconfirmed is not asked for again on that alone.
+        """
+        ...
+
+    async def refill_status(
+        self, account: ProviderAccount, provider_refill_ids: Sequence[str]
+    ) -> Mapping[str, RefillStatusAnswer]:
+        """Like `status`, of refills, at most STATUS_BATCH_MAX of them."""
+        ...
+
+    async def cancel(
+        self, account: ProviderAccount, provider_order_ids: Sequence[str]
+    ) -> Mapping[str, CancelAnswer]:
+        """Ask to end each order where it stands, at most CANCEL_BATCH_MAX of them.
+
+        May be repeated: what is canceled stays so. Raises ProviderUnreachable when the call as a
+        whole gave no answer, although it may have been heard.
         """
         ...
 

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from app.providers.adapters import panel_v2
+from app.providers.adapters import manual, panel_v2, smoservice
 from app.providers.protocol import Adapter
 from app.providers.wire import Wire
 
 ADAPTERS: Final[Mapping[str, Callable[[Wire], Adapter]]] = MappingProxyType(
     {
         panel_v2.NAME: panel_v2.PanelV2,
+        smoservice.NAME: smoservice.SmoService,
+        manual.NAME: lambda _wire: manual.Manual(),
     }
 )
 

@@ -1,6 +1,6 @@
-"""Reads the answer to a call that changes nothing: usable JSON, or why there is none."""
+"""Reads the answer to any call but a submit: usable JSON, or why there is none."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,12 +19,33 @@ _TROUBLES: Final[Mapping[RefusalKind, TroubleKind]] = {
 }
 
 
-class Reply:
-    """One answer as JSON. Every method, and making one, may raise ProviderUnreachable."""
+def error_text(value: Mapping[str, Any]) -> str | None:
+    """What an object's `error` says; null, false and empty say that there is none."""
+    try:
+        error = lower_keys(value).get("error")
+    except NotReadable:
+        # Two spellings of one key: no error that could be told; reading on will refuse it.
+        return None
+    return str(error).strip() if error else None
 
-    def __init__(self, answer: Answer, secrets: Collection[str]) -> None:
+
+class Reply:
+    """One answer as JSON. Every method, and making one, may raise ProviderUnreachable.
+
+    `error_of` finds the error that an object states, where a dialect has words of its own for it.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        secrets: Collection[str],
+        *,
+        error_of: Callable[[Mapping[str, Any]], str | None] = error_text,
+    ) -> None:
         self._answer = answer
         self._secrets = secrets
+        self._error_of = error_of
+        self.received_at = answer.received_at
         status = answer.status
         if httpx.codes.is_server_error(status) or status == HTTPStatus.REQUEST_TIMEOUT:
             raise self._trouble(TroubleKind.SERVER, f"HTTP {status}")
@@ -36,7 +57,7 @@ class Reply:
 
     def error(self) -> str | None:
         """The error that the answer as a whole states, where it states one."""
-        return error_text(self._value) if isinstance(self._value, dict) else None
+        return self._error_of(self._value) if isinstance(self._value, dict) else None
 
     def object(self) -> dict[str, Any]:
         """The answer, an object that is no error."""
@@ -50,6 +71,13 @@ class Reply:
         self._check()
         if not isinstance(self._value, list):
             raise self._trouble(TroubleKind.UNREADABLE, "The answer is not a list.")
+        return self._value
+
+    def content(self) -> dict[str, Any] | list[Any]:
+        """The answer, an object that is no error or a list."""
+        self._check()
+        if not isinstance(self._value, dict | list):
+            raise self._trouble(TroubleKind.UNREADABLE, "The answer is no object and no list.")
         return self._value
 
     def _check(self) -> None:
@@ -67,13 +95,3 @@ class Reply:
     def _trouble(self, kind: TroubleKind, said: str) -> ProviderUnreachable:
         wait = retry_after_seconds(self._answer.headers, self._answer.received_at)
         return ProviderUnreachable(kind, reason(said, self._secrets), retry_after_seconds=wait)
-
-
-def error_text(value: Mapping[str, Any]) -> str | None:
-    """What an object's `error` says; null, false and empty say that there is none."""
-    try:
-        error = lower_keys(value).get("error")
-    except NotReadable:
-        # Two spellings of one key: no error that could be told; reading on will refuse it.
-        return None
-    return str(error).strip() if error else None

@@ -65,7 +65,7 @@ class Wire:
     ) -> None:
         self._clock = clock or Clock()
         # A kept connection that the provider has just dropped fails only after bytes were
-        # written: for an order that is a needless unknown, for a reading call it is harmless.
+        # written: for an order that is a needless unknown, for what may be repeated it is harmless.
         self._fresh = bounded_client(_bounds(keep_alive=False), transport=transport)
         self._kept = bounded_client(_bounds(keep_alive=True), transport=transport)
 
@@ -108,7 +108,7 @@ class Wire:
         *,
         body_bytes_max: int = STATUS_BODY_BYTES_MAX,
     ) -> Answer:
-        """Post a call that changes nothing, on a kept connection. Raises CallFailed."""
+        """Post a call that may be repeated, on a kept connection. Raises CallFailed."""
         departure = _Departure(lambda: True)
         return await self._post(self._kept, departure, url, form, timeouts, body_bytes_max)
 

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.simulator import panel, smoservice
 from app.simulator.faults import ControlInvalid
-from app.simulator.manners import JsonResponse, respond
+from app.simulator.manners import chosen, spoken
 from app.simulator.orders import Pace
-from app.simulator.panel import answer
 from app.simulator.provider import Provider
+from app.simulator.sending import JsonResponse, respond
 
 _BODY_BYTES_MAX: Final = 1024 * 1024
 _FIELDS_MAX: Final = 50
@@ -30,9 +31,12 @@ def create_app(provider: Provider) -> Starlette:
     api = _Api(provider)
     return Starlette(
         routes=[
-            Route("/api/v2", api.call, methods=["POST"]),
-            Route("/api/v2/", api.call, methods=["POST"]),
+            Route("/api/v2", api.panel, methods=["POST"]),
+            Route("/api/v2/", api.panel, methods=["POST"]),
+            Route("/smoservice/api/", api.smoservice, methods=["POST"]),
             Route("/control/accepted", control.accepted, methods=["GET"]),
+            Route("/control/refills", control.refills, methods=["GET"]),
+            Route("/control/manners", control.manners, methods=["GET", "PUT"]),
             Route("/control/calls", control.calls, methods=["GET"]),
             Route("/control/faults", control.faults, methods=["GET", "PUT", "DELETE"]),
             Route("/control/script", control.script, methods=["PUT"]),
@@ -47,13 +51,18 @@ class _Api:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
-    async def call(self, request: Request) -> Response:
-        body = await _body(request)
-        try:
-            fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
-        except ValueError:
+    async def panel(self, request: Request) -> Response:
+        form = await _form(request)
+        if form is None:
             return JsonResponse({"error": "Incorrect request"})
-        return respond(answer(self._provider, dict(fields)), self._provider.pace)
+        reply = spoken(panel.answer(self._provider, form), self._provider.manners)
+        return respond(reply, self._provider.pace)
+
+    async def smoservice(self, request: Request) -> Response:
+        form = await _form(request)
+        if form is None:
+            return JsonResponse({"type": "error", "desc": "Incorrect request"})
+        return respond(smoservice.answer(self._provider, form), self._provider.pace)
 
 
 class _Control:
@@ -62,6 +71,14 @@ class _Control:
 
     async def accepted(self, _request: Request) -> Response:
         return JsonResponse(self._provider.accepted())
+
+    async def refills(self, _request: Request) -> Response:
+        return JsonResponse(self._provider.accepted_refills())
+
+    async def manners(self, request: Request) -> Response:
+        if request.method == "PUT":
+            self._provider.manners = chosen((await _object(request)).get("manners"))
+        return JsonResponse({"manners": sorted(self._provider.manners)})
 
     async def calls(self, _request: Request) -> Response:
         return JsonResponse(dict(self._provider.calls))
@@ -97,6 +114,14 @@ async def _refuse(_request: Request, error: Exception) -> Response:
     if not isinstance(error, ControlInvalid):
         raise error
     return JsonResponse({"field": error.field, "detail": error.detail}, status_code=422)
+
+
+async def _form(request: Request) -> dict[str, str] | None:
+    body = await _body(request)
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX))
+    except ValueError:
+        return None
 
 
 async def _body(request: Request) -> bytes:

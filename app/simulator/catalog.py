@@ -1,4 +1,4 @@
-"""What the simulator sells: few services of each type, whose ids never change."""
+"""What the simulator sells: a service of each type or more, whose ids never change."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,24 @@ class WireType(StrEnum):
 
     DEFAULT = "Default"
     PACKAGE = "Package"
+    SEO = "SEO"
     CUSTOM_COMMENTS = "Custom Comments"
+    CUSTOM_COMMENTS_PACKAGE = "Custom Comments Package"
+    MENTIONS = "Mentions"
+    MENTIONS_WITH_HASHTAGS = "Mentions with Hashtags"
+    MENTIONS_CUSTOM_LIST = "Mentions Custom List"
+    MENTIONS_HASHTAG = "Mentions Hashtag"
+    MENTIONS_USER_FOLLOWERS = "Mentions User Followers"
+    MENTIONS_MEDIA_LIKERS = "Mentions Media Likers"
+    COMMENT_LIKES = "Comment Likes"
+    COMMENT_REPLIES = "Comment Replies"
+    POLL = "Poll"
+    INVITES_FROM_GROUPS = "Invites from Groups"
+    SUBSCRIPTIONS = "Subscriptions"
+    WEB_TRAFFIC = "Web Traffic"
+
+
+PACKAGES: Final = frozenset({WireType.PACKAGE, WireType.CUSTOM_COMMENTS_PACKAGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,7 @@ class SimulatedService:
 
     def charge_micros(self, quantity: int) -> int:
         """What `quantity` units cost our customer, rounded up; a package has one price."""
-        if self.type is WireType.PACKAGE:
+        if self.type in PACKAGES:
             return self.rate_micros
         return -(-self.rate_micros * quantity // 1000)
 
@@ -113,6 +130,101 @@ _SERVICES: Final = (
     ),
     SimulatedService(
         302, "YouTube Custom Comments", "YouTube", 15_000_000, 1, 500, WireType.CUSTOM_COMMENTS
+    ),
+    SimulatedService(
+        303,
+        "Instagram Comment Pack",
+        "Instagram",
+        3_000_000,
+        1,
+        1,
+        WireType.CUSTOM_COMMENTS_PACKAGE,
+        package_units=20,
+    ),
+    SimulatedService(
+        304, "YouTube Comment Replies", "YouTube", 9_000_000, 1, 500, WireType.COMMENT_REPLIES
+    ),
+    SimulatedService(
+        305, "YouTube Comment Likes", "YouTube", 700_000, 10, 50_000, WireType.COMMENT_LIKES
+    ),
+    SimulatedService(
+        401, "Instagram Mentions", "Instagram", 2_000_000, 10, 20_000, WireType.MENTIONS
+    ),
+    SimulatedService(
+        402,
+        "Instagram Mentions with Hashtags",
+        "Instagram",
+        2_100_000,
+        10,
+        20_000,
+        WireType.MENTIONS_WITH_HASHTAGS,
+    ),
+    SimulatedService(
+        403,
+        "Instagram Mentions of a List",
+        "Instagram",
+        2_200_000,
+        2,
+        5_000,
+        WireType.MENTIONS_CUSTOM_LIST,
+    ),
+    SimulatedService(
+        404,
+        "Instagram Mentions of a Hashtag",
+        "Instagram",
+        2_300_000,
+        10,
+        20_000,
+        WireType.MENTIONS_HASHTAG,
+    ),
+    SimulatedService(
+        405,
+        "Instagram Mentions of Followers",
+        "Instagram",
+        2_400_000,
+        10,
+        20_000,
+        WireType.MENTIONS_USER_FOLLOWERS,
+    ),
+    SimulatedService(
+        406,
+        "Instagram Mentions of Likers",
+        "Instagram",
+        2_500_000,
+        10,
+        20_000,
+        WireType.MENTIONS_MEDIA_LIKERS,
+    ),
+    SimulatedService(
+        407,
+        "Facebook Group Invites",
+        "Facebook",
+        3_500_000,
+        10,
+        5_000,
+        WireType.INVITES_FROM_GROUPS,
+    ),
+    SimulatedService(501, "X Poll Votes", "X", 800_000, 10, 50_000, WireType.POLL, cancel=True),
+    SimulatedService(
+        601,
+        "Instagram Likes on New Posts",
+        "Instagram",
+        400_000,
+        10,
+        10_000,
+        WireType.SUBSCRIPTIONS,
+        cancel=True,
+    ),
+    SimulatedService(701, "Website SEO", "Website", 5_000_000, 10, 10_000, WireType.SEO),
+    SimulatedService(
+        702,
+        "Website Traffic",
+        "Website",
+        150_000,
+        100,
+        1_000_000,
+        WireType.WEB_TRAFFIC,
+        dripfeed=True,
     ),
 )
 SERVICES: Final = MappingProxyType({service.id: service for service in _SERVICES})

@@ -38,15 +38,19 @@ class Fault(StrEnum):
     STATUS_500 = "status_500"
     STATUS_UNKNOWN_ID = "status_unknown_id"
     NONSENSE_PROGRESS = "nonsense_progress"
+    # Of an answer to refill, with the refills taken, and of how a refill ends.
+    REFILL_LOST_REPLY = "refill_lost_reply"
+    REFILL_REJECT = "refill_reject"
 
 
 ENDINGS: Final = (Fault.PARTIAL, Fault.CANCEL)
 STATUS_CALL: Final = (Fault.STATUS_HTML, Fault.STATUS_500)
 STATUS_ID: Final = (Fault.STATUS_UNKNOWN_ID, Fault.NONSENSE_PROGRESS)
-ADD_ANSWERS: Final = tuple(
-    fault for fault in Fault if fault not in (*ENDINGS, *STATUS_CALL, *STATUS_ID)
-)
-_GROUPS: Final = (ADD_ANSWERS, ENDINGS, STATUS_CALL, STATUS_ID)
+REFILL_CALL: Final = (Fault.REFILL_LOST_REPLY,)
+REFILL_ENDINGS: Final = (Fault.REFILL_REJECT,)
+_NOT_OF_ADD: Final = (*STATUS_CALL, *STATUS_ID, *REFILL_CALL, *REFILL_ENDINGS)
+ADD_ANSWERS: Final = tuple(fault for fault in Fault if fault not in (*ENDINGS, *_NOT_OF_ADD))
+_GROUPS: Final = (ADD_ANSWERS, ENDINGS, STATUS_CALL, STATUS_ID, REFILL_CALL, REFILL_ENDINGS)
 
 
 class ControlInvalid(ValueError):
@@ -104,7 +108,7 @@ class Faults:
             raise ControlInvalid("next", f"More than {SCRIPT_ENTRIES_MAX} entries.")
         told = [None if entry is None else _fault(entry, "next") for entry in entries]
         for fault in told:
-            if fault in STATUS_CALL or fault in STATUS_ID:
+            if fault in _NOT_OF_ADD:
                 raise ControlInvalid("next", f"{fault} is no fault of an add.")
         self._script = deque(told)
 
@@ -124,6 +128,12 @@ class Faults:
 
     def strikes_status_id(self) -> Fault | None:
         return self._draw(STATUS_ID)
+
+    def strikes_refill_call(self) -> Fault | None:
+        return self._draw(REFILL_CALL)
+
+    def strikes_refill(self) -> Fault | None:
+        return self._draw(REFILL_ENDINGS)
 
     def share(self) -> float:
         """How much of an order that ends Partial is delivered: some, and not all."""

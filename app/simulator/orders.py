@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.simulator.catalog import SimulatedService, WireType, money_text
+from app.simulator.catalog import PACKAGES, SimulatedService, money_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Pace:
     start_delay_seconds: float = 0.5
     hang_seconds: float = 60
     slow_byte_seconds: float = 0.05
+    seconds_per_post: float = 5
 
 
 @dataclass(slots=True)
@@ -29,13 +30,19 @@ class SimulatedOrder:
     """All units: Completed. Fewer: Partial. None: Canceled."""
 
     delivers_from: float
+    runs: int = 1
+    """Of a drip-feed; its runs are billed and delivered as one, whatever the interval."""
+
+    is_canceled: bool = False
+    """It was ended by a cancel that was asked for; asked again, it is so still."""
+
     _delivered_before: float = 0
     _paced_at: float = 0
 
     @property
     def units(self) -> int:
         """What is counted down: a package is one order of many units."""
-        return units_of(self.service, self.quantity)
+        return units_of(self.service, self.quantity * self.runs)
 
     @property
     def ends_short(self) -> bool:
@@ -43,7 +50,7 @@ class SimulatedOrder:
 
     @property
     def charge_micros(self) -> int:
-        return self.service.charge_micros(self.quantity)
+        return self.service.charge_micros(self.quantity * self.runs)
 
     def repace(self, now: float, units_per_second: float) -> None:
         """Keep what the pace so far has delivered, before another one holds."""
@@ -52,6 +59,7 @@ class SimulatedOrder:
 
     def cut(self, now: float, units_per_second: float) -> None:
         """End here, with what is delivered by now."""
+        self.is_canceled = True
         self.deliver_max = self.delivered(now, units_per_second)
         self.delivers_from = min(self.delivers_from, now)
 
@@ -90,4 +98,4 @@ class SimulatedOrder:
 
 def units_of(service: SimulatedService, quantity: int) -> int:
     """How many units an order of this quantity delivers."""
-    return service.package_units if service.type is WireType.PACKAGE else quantity
+    return service.package_units if service.type in PACKAGES else quantity

@@ -14,9 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.simulator.application import create_app
 from app.simulator.journal import Journal
-from app.simulator.manners import ABORT
 from app.simulator.orders import Pace
 from app.simulator.provider import OPENING_BALANCE_MICROS, Provider
+from app.simulator.sending import ABORT
 
 API_PATH: Final = "/api/v2"
 _START_SECONDS_MAX: Final = 10.0

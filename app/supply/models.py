@@ -20,7 +20,14 @@ class ProviderState(StrEnum):
 
 
 class Provider(Base):
-    """Our account with one upstream: how to reach it, and whether it may be used now."""
+    """Our account with one upstream: how to reach it, and whether it may be used now.
+
+    `pause_balance_micros` is the lowest balance learned during a pause for want of funds;
+    `funds_trials` counts how often such a pause was lifted on trial, the last time at
+    `funds_trial_at`. `breaker_failures` counts submits in a row without an answer,
+    `breaker_read_failures` all other calls; `breaker_closed_at` is when a probe closed the breaker,
+    while no submit has been answered since. `budget_…` are the calls of the minute `budget_window`.
+    """
 
     __tablename__ = "providers"
     __table_args__ = (
@@ -42,13 +49,19 @@ class Provider(Base):
     pause_reason: Mapped[str | None]
     paused_at: Mapped[datetime | None]
     pause_until: Mapped[datetime | None]
+    pause_balance_micros: Mapped[int | None]
+    funds_trials: Mapped[int] = mapped_column(Integer, server_default="0")
+    funds_trial_at: Mapped[datetime | None]
     balance_micros: Mapped[int | None]
     balance_at: Mapped[datetime | None]
     breaker_failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    breaker_read_failures: Mapped[int] = mapped_column(Integer, server_default="0")
     breaker_opens: Mapped[int] = mapped_column(Integer, server_default="0")
     breaker_open_until: Mapped[datetime | None]
+    breaker_closed_at: Mapped[datetime | None]
     budget_window: Mapped[datetime | None]
-    budget_used: Mapped[int] = mapped_column(Integer, server_default="0")
+    budget_submits: Mapped[int] = mapped_column(Integer, server_default="0")
+    budget_reads: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime]
 
 

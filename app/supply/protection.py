@@ -1,9 +1,18 @@
-"""Whether a provider may be called now: its pause, its breaker and its budget of calls."""
+"""Whether a provider may be called now: its pause, its breaker and its budget of calls.
+
+Silence is counted by what was asked for. A provider may hang on `add` and still answer `status`:
+so submits and reads (polls and all other questions) have a count each, an answer clears the count
+of its own kind only, and either at the limit opens the breaker for both.
+
+An open breaker is closed to submits by a probe or an answered submit, by nothing else. A probe is
+weak proof: after it the provider is on trial, with one order at a time, until a submit is answered.
+Silence during the trial opens the breaker at once; soon after the probe, for longer than last time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -18,6 +27,11 @@ from app.supply.service import PROBE, scale_of
 BREAKER_FAILURES_MAX: Final = 5
 BREAKER_OPEN_BASE: Final = timedelta(seconds=30)
 BREAKER_OPEN_MAX: Final = timedelta(minutes=10)
+RELAPSE_WITHIN: Final = timedelta(minutes=10)
+"""Opened again so soon after a probe closed it, the breaker has not recovered: back-off goes on."""
+BUDGET_SHARES: Final = 4
+"""One share of the minute's calls is kept for submits and one for reads; the rest is for both.
+A budget of fewer calls than shares keeps none back."""
 _DOUBLINGS_MAX: Final = 5
 
 
@@ -49,65 +63,149 @@ async def admit_submits(session: Session, provider_id: UUID) -> Grant | Closed:
         return Closed.PAUSED
     if provider.breaker_open_until is not None:
         return Closed.BREAKER
-    return _within_budget(session, provider)
+    spent = _spent_in_this_minute(session, provider)
+    left = _calls_left(provider, spent.submits, others=spent.reads)
+    if left <= 0:
+        return Closed.BUDGET
+    return Grant(provider, 1 if _is_on_trial(provider) else left)
 
 
 async def admit_reads(session: Session, provider_id: UUID) -> Grant | Closed:
-    """Lock a provider for polling: no pause stops it, an open breaker does until it is due."""
+    """Lock a provider for asking it anything: no pause stops that, an open breaker does until it
+    is due.
+    """
     provider = await repository.lock(session, provider_id)
     if provider is None:
         return Closed.GONE
     if provider.breaker_open_until is not None and provider.breaker_open_until > now_of(session):
         return Closed.BREAKER
-    return _within_budget(session, provider)
-
-
-def _within_budget(session: Session, provider: Provider) -> Grant | Closed:
-    window = now_of(session).replace(second=0, microsecond=0)
-    used = provider.budget_used if provider.budget_window == window else 0
-    left = provider.calls_per_minute - used
+    spent = _spent_in_this_minute(session, provider)
+    left = _calls_left(provider, spent.reads, others=spent.submits)
     return Grant(provider, left) if left > 0 else Closed.BUDGET
 
 
-async def spend_calls(session: Session, provider: Provider, calls: int) -> None:
-    """Take calls off the budget of this minute; the caller holds the provider's row."""
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """The calls made in the minute that began at `window`."""
+
+    window: datetime
+    submits: int
+    reads: int
+
+
+def _spent_in_this_minute(session: Session, provider: Provider) -> _Spent:
     window = now_of(session).replace(second=0, microsecond=0)
-    used = provider.budget_used if provider.budget_window == window else 0
-    await repository.spend(session, provider.id, window=window, used=used + calls)
+    if provider.budget_window != window:
+        return _Spent(window, 0, 0)
+    return _Spent(window, provider.budget_submits, provider.budget_reads)
+
+
+def _calls_left(provider: Provider, mine: int, *, others: int) -> int:
+    """The others' share is kept for them, whether they have asked for it yet or not."""
+    kept = provider.calls_per_minute // BUDGET_SHARES
+    return provider.calls_per_minute - mine - max(others, kept)
+
+
+async def spend_calls(session: Session, provider: Provider, calls: int) -> None:
+    """Take submits off the budget of this minute; the caller holds the provider's row."""
+    spent = _spent_in_this_minute(session, provider)
+    await repository.spend(
+        session,
+        provider.id,
+        window=spent.window,
+        submits=spent.submits + calls,
+        reads=spent.reads,
+    )
+
+
+async def spend_reads(session: Session, provider: Provider, calls: int) -> None:
+    """Take reads off the budget of this minute; the caller holds the provider's row."""
+    spent = _spent_in_this_minute(session, provider)
+    await repository.spend(
+        session,
+        provider.id,
+        window=spent.window,
+        submits=spent.submits,
+        reads=spent.reads + calls,
+    )
 
 
 async def record_answers(session: Session, provider_id: UUID) -> None:
-    """The provider answered: the breaker closes."""
-    await repository.close_breaker(session, provider_id)
+    """Submits were answered, whatever the answer: the provider is as good as new."""
+    await repository.reset_breaker(session, provider_id)
 
 
 async def record_failures(
     session: Session, provider_id: UUID, failures: int, *, time_scale: float
 ) -> None:
-    """Calls that got no answer; at five in a row the breaker opens."""
+    """Submits that got no answer: the breaker opens at five in a row, on trial at the first."""
     provider = await repository.lock(session, provider_id)
     if provider is None:
         return
     total = provider.breaker_failures + failures
     await repository.change(session, provider_id, {"breaker_failures": total})
+    limit = 1 if _is_on_trial(provider) else BREAKER_FAILURES_MAX
+    if total >= limit and provider.breaker_open_until is None:
+        await _open(session, provider, time_scale=time_scale)
+
+
+async def record_read_answers(session: Session, provider_id: UUID) -> None:
+    """Reads were answered: their failures are forgotten, those of submits are not."""
+    await repository.forget_read_failures(session, provider_id)
+
+
+async def record_read_failures(
+    session: Session, provider_id: UUID, failures: int, *, time_scale: float
+) -> None:
+    """Reads that got no answer: the breaker opens at five in a row."""
+    provider = await repository.lock(session, provider_id)
+    if provider is None:
+        return
+    total = provider.breaker_read_failures + failures
+    await repository.change(session, provider_id, {"breaker_read_failures": total})
     if total >= BREAKER_FAILURES_MAX and provider.breaker_open_until is None:
         await _open(session, provider, time_scale=time_scale)
 
 
-async def record_probe_failure(session: Session, provider_id: UUID, *, time_scale: float) -> None:
-    """The probe got no answer either: an open breaker stays open, for longer each time."""
-    provider = await repository.lock(session, provider_id)
-    if provider is not None and provider.breaker_open_until is not None:
+async def record_probe_answer(session: Session, provider: Provider) -> None:
+    """A probe is a read; answered, it also closes an open breaker, and the trial begins. The
+    caller holds the provider's row.
+    """
+    values: dict[str, object] = {"breaker_read_failures": 0}
+    if provider.breaker_open_until is not None:
+        values |= {
+            "breaker_failures": 0,
+            "breaker_open_until": None,
+            "breaker_closed_at": now_of(session),
+        }
+    await repository.change(session, provider.id, values)
+
+
+async def record_probe_failure(session: Session, provider: Provider, *, time_scale: float) -> None:
+    """The probe got no answer either: an open breaker stays open, for longer each time. The
+    caller holds the provider's row.
+    """
+    if provider.breaker_open_until is not None:
         await _open(session, provider, time_scale=time_scale)
 
 
+def _is_on_trial(provider: Provider) -> bool:
+    return provider.breaker_closed_at is not None
+
+
 async def _open(session: Session, provider: Provider, *, time_scale: float) -> None:
-    doublings = min(provider.breaker_opens, _DOUBLINGS_MAX)
-    wait = min(BREAKER_OPEN_BASE * 2**doublings, BREAKER_OPEN_MAX)
-    until = now_of(session) + wait / scale_of(provider, time_scale)
+    now, scale = now_of(session), scale_of(provider, time_scale)
+    closed_at = provider.breaker_closed_at
+    goes_on = provider.breaker_open_until is not None or (
+        closed_at is not None and now - closed_at <= RELAPSE_WITHIN / scale
+    )
+    opens = provider.breaker_opens if goes_on else 0
+    wait = min(BREAKER_OPEN_BASE * 2 ** min(opens, _DOUBLINGS_MAX), BREAKER_OPEN_MAX)
+    until = now + wait / scale
     await repository.change(
         session,
         provider.id,
-        {"breaker_open_until": until, "breaker_opens": provider.breaker_opens + 1},
+        {"breaker_open_until": until, "breaker_opens": opens + 1, "breaker_closed_at": None},
     )
+    # A provider's row is locked before the row of its probe, here and wherever both are needed.
     await work.put(session, PROBE, str(provider.id), due_at=until)

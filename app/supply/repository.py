@@ -66,24 +66,40 @@ async def change(session: Session, provider_id: UUID, values: dict[str, Any]) ->
 
 
 _SPEND: Final = Statement(
-    "UPDATE providers SET budget_window = :budget_window, budget_used = :used WHERE id = :id"
-)
-_CLOSE_BREAKER: Final = Statement(
     """
-    UPDATE providers SET breaker_failures = 0, breaker_opens = 0, breaker_open_until = NULL
-    WHERE id = :id AND (breaker_failures > 0 OR breaker_open_until IS NOT NULL)
+    UPDATE providers
+    SET budget_window = :budget_window, budget_submits = :submits, budget_reads = :reads
+    WHERE id = :id
     """
 )
+_RESET_BREAKER: Final = Statement(
+    """
+    UPDATE providers
+    SET breaker_failures = 0, breaker_read_failures = 0, breaker_opens = 0,
+        breaker_open_until = NULL, breaker_closed_at = NULL
+    WHERE id = :id AND (breaker_failures > 0 OR breaker_read_failures > 0 OR breaker_opens > 0)
+    """
+)
+_FORGET_READ_FAILURES: Final = Statement(
+    "UPDATE providers SET breaker_read_failures = 0 WHERE id = :id AND breaker_read_failures > 0"
+)
 
 
-async def spend(session: Session, provider_id: UUID, *, window: datetime, used: int) -> None:
-    """How many calls were made in the minute that began at `window`."""
-    await _SPEND.rows(session, id=provider_id, budget_window=window, used=used)
+async def spend(
+    session: Session, provider_id: UUID, *, window: datetime, submits: int, reads: int
+) -> None:
+    """How many calls of either kind were made in the minute that began at `window`."""
+    await _SPEND.rows(session, id=provider_id, budget_window=window, submits=submits, reads=reads)
 
 
-async def close_breaker(session: Session, provider_id: UUID) -> None:
-    """Forget the failures of a provider that answers; nothing is written where there are none."""
-    await _CLOSE_BREAKER.rows(session, id=provider_id)
+async def reset_breaker(session: Session, provider_id: UUID) -> None:
+    """Forget all failures and openings; nothing is written or locked where there are none."""
+    await _RESET_BREAKER.rows(session, id=provider_id)
+
+
+async def forget_read_failures(session: Session, provider_id: UUID) -> None:
+    """Nothing is written or locked where there are none."""
+    await _FORGET_READ_FAILURES.rows(session, id=provider_id)
 
 
 async def put_rate(

@@ -14,11 +14,10 @@ from app.core import work
 from app.core.crypto import KeyRing, Place
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
-from app.core.gauges import Sample, label_value
 from app.core.ids import new_id, parse_public_id, public_id
 from app.core.money import MICROS_PER_UNIT, Money
 from app.core.uow import now_of
-from app.providers.protocol import ProviderAccount, ProviderBalance, Timeouts
+from app.providers.protocol import ProviderAccount, Timeouts
 from app.providers.registry import ADAPTERS
 from app.supply import repository
 from app.supply.errors import ProviderNameTaken
@@ -27,20 +26,28 @@ from app.supply.models import Provider, ProviderState
 PREFIX: Final = "prv"
 PROBE: Final = "probe"
 PROBE_EVERY: Final = timedelta(minutes=10)
+FUNDS_RELAPSE_WITHIN: Final = timedelta(hours=1)
+"""Out of funds again so soon after a trial lifted that pause, the next trial is further off."""
 PROVIDERS_MAX: Final = 1000
-GAUGE_NAMES: Final = frozenset({"smmos_provider_open", "smmos_provider_balance"})
 CALLS_PER_MINUTE_DEFAULT: Final = 60
 SIMULATOR_CALLS_PER_MINUTE: Final = 100_000
 
 
 class PauseReason(StrEnum):
-    """Why no order is handed to a provider; the first three are lifted by a probe."""
+    """Why no order is handed to a provider, from the weakest reason to the strongest.
 
+    The first three are lifted by a probe, the last two by a person.
+    """
+
+    RATE_LIMITED = "rate_limited"
     MAINTENANCE = "maintenance"
     NO_FUNDS = "no_funds"
-    RATE_LIMITED = "rate_limited"
     CREDENTIALS = "credentials"
     OPERATOR = "operator"
+
+    @property
+    def strength(self) -> int:
+        return tuple(PauseReason).index(self)
 
 
 def public_provider_id(provider_id: UUID) -> str:
@@ -79,8 +86,11 @@ async def register(
         calls_per_minute=calls_per_minute,
         state=ProviderState.ACTIVE,
         breaker_failures=0,
+        breaker_read_failures=0,
         breaker_opens=0,
-        budget_used=0,
+        funds_trials=0,
+        budget_submits=0,
+        budget_reads=0,
         created_at=now_of(session),
     )
     session.add(provider)
@@ -181,26 +191,51 @@ async def reseal_credentials(session: Session, keys: KeyRing, *, limit: int) -> 
 async def pause(
     session: Session, provider_id: UUID, reason: PauseReason, *, until: datetime | None = None
 ) -> None:
-    """Hand no more orders to a provider. An operator's pause outlasts every other reason."""
+    """Hand no more orders to a provider.
+
+    A weaker reason never replaces a stronger one: that one would be lifted too early. The reason
+    that stands already only moves its end further away.
+    """
     provider = await repository.lock(session, provider_id)
-    if provider is None or provider.pause_reason == PauseReason.OPERATOR:
+    if provider is None:
         return
-    await repository.change(
-        session,
-        provider_id,
-        {
-            "state": ProviderState.PAUSED,
-            "pause_reason": reason,
-            "paused_at": now_of(session),
-            "pause_until": until,
-        },
-    )
+    standing = PauseReason(provider.pause_reason) if provider.pause_reason else None
+    if standing is reason:
+        await _prolong(session, provider, until)
+        return
+    if standing is not None and standing.strength > reason.strength:
+        return
+    values = {
+        "state": ProviderState.PAUSED,
+        "pause_reason": reason,
+        "paused_at": now_of(session),
+        "pause_until": until,
+        "pause_balance_micros": None,
+    }
+    if reason is PauseReason.NO_FUNDS:
+        values["funds_trials"] = _failed_funds_trials(provider, now_of(session))
+    await repository.change(session, provider_id, values)
     if until is not None:
         await work.put(session, PROBE, str(provider_id), due_at=until)
+    elif reason is PauseReason.NO_FUNDS:
+        # At once: a balance learned now is what a later one must exceed.
+        await work.put(session, PROBE, str(provider_id))
 
 
-async def resume(session: Session, provider_id: UUID) -> None:
-    """Let orders flow again, and start with those that wait."""
+async def _prolong(session: Session, provider: Provider, until: datetime | None) -> None:
+    if until is None or (provider.pause_until is not None and until <= provider.pause_until):
+        return
+    await repository.change(session, provider.id, {"pause_until": until})
+    await work.put(session, PROBE, str(provider.id), due_at=until)
+
+
+def _failed_funds_trials(provider: Provider, now: datetime) -> int:
+    tried_at = provider.funds_trial_at
+    return provider.funds_trials if tried_at and now - tried_at <= FUNDS_RELAPSE_WITHIN else 0
+
+
+async def lift_pause(session: Session, provider_id: UUID) -> None:
+    """End the pause, whatever its reason; the breaker is a matter of its own."""
     await repository.change(
         session,
         provider_id,
@@ -209,34 +244,16 @@ async def resume(session: Session, provider_id: UUID) -> None:
             "pause_reason": None,
             "paused_at": None,
             "pause_until": None,
-            "breaker_failures": 0,
-            "breaker_opens": 0,
-            "breaker_open_until": None,
+            "pause_balance_micros": None,
         },
     )
 
 
-async def record_balance(session: Session, provider_id: UUID, balance: ProviderBalance) -> None:
-    """Keep what a probe learned, and lift the pauses that such an answer disproves.
-
-    Want of funds is disproved by a balance that rose; maintenance and a rate limit by an answer
-    once their time is up; refused credentials and an operator's pause by a person only.
-    """
-    provider = await repository.lock(session, provider_id)
-    if provider is None:
-        return
-    now = now_of(session)
-    waited = provider.pause_until is None or provider.pause_until <= now
-    rose = provider.balance_micros is None or balance.amount_micros > provider.balance_micros
-    lifted = {
-        PauseReason.NO_FUNDS: rose and balance.amount_micros > 0,
-        PauseReason.MAINTENANCE: waited,
-        PauseReason.RATE_LIMITED: waited,
-    }
-    values: dict[str, object] = {"balance_micros": balance.amount_micros, "balance_at": now}
-    await repository.change(session, provider_id, values)
-    if provider.pause_reason and lifted.get(PauseReason(provider.pause_reason), False):
-        await resume(session, provider_id)
+async def resume(session: Session, provider_id: UUID) -> None:
+    """Let orders flow again, on a person's word; what was held against it is forgotten."""
+    await lift_pause(session, provider_id)
+    await repository.reset_breaker(session, provider_id)
+    await repository.change(session, provider_id, {"funds_trials": 0, "funds_trial_at": None})
 
 
 async def set_rate(
@@ -255,16 +272,3 @@ async def rate_to_ours(session: Session, currency: str, selling_currency: str) -
 
 def balance_of(provider: Provider) -> Money | None:
     return None if provider.balance_micros is None else Money(provider.balance_micros)
-
-
-async def gauge_samples(session: Session) -> list[Sample]:
-    """Per provider: whether orders may be handed to it, and what its account holds."""
-    samples: list[Sample] = []
-    for provider in await every(session):
-        label = f'provider="{label_value(provider.name)}"'
-        usable = provider.state == ProviderState.ACTIVE and provider.breaker_open_until is None
-        samples.append(Sample("smmos_provider_open", label, int(usable)))
-        if provider.balance_micros is not None:
-            units = provider.balance_micros / MICROS_PER_UNIT
-            samples.append(Sample("smmos_provider_balance", label, units))
-    return samples

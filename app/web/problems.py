@@ -88,26 +88,51 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    return problem_response(request, validation_problem(error.errors()))
+    return problem_response(request, validation_problem(error.errors(), error.body))
 
 
-def validation_problem(errors: Sequence[Any]) -> AppError:
+def validation_problem(errors: Sequence[Any], body: object = None) -> AppError:
     """Where and which rule, for each field; FastAPI's own answer would echo the input."""
     if any(entry["type"] == "json_invalid" for entry in errors):
         return BodyMalformed()
     return ValidationFailed(
         errors=tuple(
-            FieldProblem(_pointer(entry["loc"]), _rule(entry))
-            for entry in errors[:FIELD_ERRORS_MAX]
+            FieldProblem(_pointer(entry, body), _rule(entry)) for entry in errors[:FIELD_ERRORS_MAX]
         )
     )
 
 
-def _pointer(location: Sequence[str | int]) -> str:
-    place, *path = location
-    if place == "body":
-        return "".join(f"/{_escape(str(part))}" for part in path) or "/"
-    return _escape(str(path[0])) if path else str(place)
+def _pointer(entry: dict[str, Any], body: object) -> str:
+    place, *path = entry["loc"]
+    if place != "body":
+        return _escape(str(path[0])) if path else str(place)
+    path = _without_tags(path, body)
+    told_apart_by = entry.get("ctx", {}).get("discriminator")
+    if told_apart_by:
+        path.append(str(told_apart_by).strip("'"))
+    return "".join(f"/{_escape(str(part))}" for part in path) or "/"
+
+
+def _without_tags(path: Sequence[str | int], body: object) -> list[str | int]:
+    """Where several shapes are possible, the location names the one tried, which the body does
+    not: only what leads on in the body, and the last part, is a field's name.
+    """
+    shown: list[str | int] = []
+    for position, part in enumerate(path):
+        found = _item(body, part)
+        is_last = position == len(path) - 1
+        if isinstance(found, dict | list) or (is_last and isinstance(body, dict | list)):
+            shown.append(part)
+            body = found
+    return shown
+
+
+def _item(body: object, part: str | int) -> object:
+    if isinstance(body, dict):
+        return body.get(part)
+    if isinstance(body, list) and isinstance(part, int) and 0 <= part < len(body):
+        return body[part]
+    return None
 
 
 def _escape(part: str) -> str:

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from app.catalog.links.canonical import place_of
+from app.catalog.links.fitting import broken_rule
 from app.cli.demo.office import SeenOrder, Wallet
 from app.cli.demo.shop import Placed, Receipts
 from app.cli.demo.shopping import shopping_list
 from app.cli.demo.verdict import Facts, problems
 from app.cli.demo.world import Account
+from app.cli.stack.assortment import ASSORTMENT
 from app.core.money import ZERO, Money
 from app.ledger.service import Violation
 from app.orders.states import OrderState
@@ -108,3 +111,14 @@ def test_the_shopping_list_has_the_asked_number_of_orders_each_with_a_link_of_it
     assert {errand.reseller for errand in errands} == {0, 1}
     assert {errand.is_batch for errand in errands} == {True, False}
     assert errands == shopping_list(300, resellers=2, seed=1)
+
+
+def test_each_link_of_the_shopping_list_fits_its_service() -> None:
+    services = {service.id: service for service in ASSORTMENT}
+    bodies = [b for errand in shopping_list(12, resellers=1, seed=1) for b in errand.orders]
+
+    assert {body["service_id"] for body in bodies} == set(services)
+    for body in bodies:
+        service, place = services[body["service_id"]], place_of(body["link"])
+        assert place.target is not None
+        assert broken_rule(body["link"], platform=service.platform, kind=service.kind) is None

@@ -82,7 +82,7 @@ def processes(ready: dict[str, Any]) -> set[int]:
 def order_status(ready: dict[str, Any], key: str) -> str:
     """Place the order of this key, or the same order again; what it says of itself by now."""
     headers = {"Authorization": f"Bearer {ready['reseller_key']}"}
-    body = {"service_id": 1, "link": "https://example.com/me", "quantity": 100}
+    body = {"service_id": 1, "link": "https://www.instagram.com/me", "quantity": 100}
     with httpx.Client(base_url=ready["base_url"], headers=headers) as client:
         placed = client.post("/v1/orders", json=body, headers={"Idempotency-Key": key})
         assert placed.status_code == 201, placed.text

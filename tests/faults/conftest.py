@@ -59,7 +59,8 @@ class RunningStack:
         )
 
     def place(self, client: httpx.Client, **body: Any) -> httpx.Response:
-        wanted = {"service_id": 2, "link": f"https://example.com/{uuid4().hex}", "quantity": 100}
+        link = f"https://www.instagram.com/p/{uuid4().hex}"
+        wanted = {"service_id": 2, "link": link, "quantity": 100}
         return client.post(
             "/v1/orders", json=wanted | body, headers={"Idempotency-Key": uuid4().hex}
         )

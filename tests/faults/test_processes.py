@@ -230,7 +230,7 @@ def test_two_hundred_orders_over_two_processes_on_a_balance_for_fifty_are_fifty(
             async def order(number: int) -> int:
                 answer = await client.post(
                     ready["base_urls"][number % 2] + "/v1/orders",
-                    json=body | {"link": f"https://example.com/race-{number}"},
+                    json=body | {"link": f"https://www.instagram.com/p/race-{number}"},
                     headers=caller | {"Idempotency-Key": uuid4().hex},
                 )
                 return answer.status_code
@@ -298,7 +298,7 @@ for link in open(todo).read().split():
 def test_a_naive_worker_that_sends_again_is_caught_by_the_same_oracle(
     stack: RunningStack, tmp_path: Path
 ) -> None:
-    links = [f"https://example.com/naive-{number}" for number in range(20)]
+    links = [f"https://www.instagram.com/p/naive-{number}" for number in range(20)]
     todo, done = tmp_path / "todo", tmp_path / "done"
     todo.write_text("\n".join(links))
     done.write_text("")

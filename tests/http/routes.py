@@ -23,6 +23,8 @@ ABSENT: Final = {
     "operator_id": f"opr_{NOBODY}",
     "route_id": f"rte_{NOBODY}",
     "currency": "EUR",
+    "finding_id": f"fnd_{NOBODY}",
+    "subject": f"prv_{NOBODY}",
 }
 """Ids of the right shape under which there is nothing."""
 
@@ -64,6 +66,20 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
         "cost": "0.50",
     },
     "operatorChangeRoute": {"priority": 1},
+    "operatorImportServices": {
+        "services": [
+            {
+                "provider_id": ABSENT["provider_id"],
+                "provider_service": "101",
+                "platform": "example",
+                "kind": "followers",
+            }
+        ]
+    },
+    "operatorPutSyncRule": {"price_jump_basis_points": 1000},
+    "operatorAcceptFinding": {"note": "seen"},
+    "operatorRejectFinding": {},
+    "operatorPutMarkupRule": {"percent_basis_points": 3000},
     "operatorHoldOrder": {"reason": "under review"},
     "operatorCancelOrder": {"reason": "asked by phone"},
     "operatorResolveOrder": {"outcome": "written_off", "reason": "nobody knows"},

@@ -313,6 +313,8 @@ class TestForms:
                 {"quantity": None, "comments": ["hello"]},
                 ["/comments", "/quantity"],
             ),
+            (ServiceType.DEFAULT, {"type": "package"}, ["/type"]),
+            (ServiceType.PACKAGE, {"type": "default", "quantity": 1}, ["/type"]),
             (ServiceType.DEFAULT, {"quantity": 9}, ["/quantity"]),
             (ServiceType.DEFAULT, {"quantity": 100_001}, ["/quantity"]),
             (ServiceType.PACKAGE, {"quantity": 2}, ["/quantity"]),
@@ -332,7 +334,12 @@ class TestForms:
     ) -> None:
         reseller, service = await world.reseller(), await world.service(type=kind)
 
-        answer = await place(client, reseller, order_body(service, **fields))
+        body = {
+            field: value
+            for field, value in order_body(service, **fields).items()
+            if value is not None
+        }
+        answer = await place(client, reseller, body)
 
         assert pointers(problem(answer, 422, "invalid-input")) == blamed
         assert await world.count("orders") == 0

@@ -394,7 +394,12 @@ class TestRoutes:
             {"cost": "0.60", "priority": 1, "state": "closed"},
         )
         assert changed.status_code == 200, changed.text
-        assert changed.json() == made.json() | {"cost": "0.60", "priority": 1, "state": "closed"}
+        assert changed.json() == made.json() | {
+            "cost": "0.60",
+            "priority": 1,
+            "state": "closed",
+            "closed_reason": "operator",
+        }
 
         monkeypatch.setattr("app.catalog.service.ROUTES_PER_SERVICE_MAX", 1)
         one_more = await call(client, operator, "POST", path, body | {"provider_service": "102"})

@@ -23,6 +23,7 @@ from app.ledger.models import AccountKind, JournalKind
 from app.ledger.service import Balance, WalletLine
 from app.orders import service as orders
 from app.orders.pricing import NewOrder
+from app.providers.forms import OrderForm
 from tests.fixtures.world import World
 
 ACTOR = Actor("reseller", "key_1")
@@ -281,7 +282,7 @@ class TestInParallel:
     ) -> None:
         reseller = await world.reseller(balance="45.00")
         service = await world.service(rate="0.90")
-        wanted = NewOrder(service.id, "https://example.com/p", quantity=1000)
+        wanted = NewOrder(service.id, OrderForm(link="https://example.com/p", quantity=1000))
 
         async def try_to_place() -> str:
             try:

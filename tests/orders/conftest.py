@@ -18,6 +18,7 @@ from app.orders.dispatch import Batch, Handover
 from app.orders.follow import Poll
 from app.orders.models import Attempt, Order, OrderEvent
 from app.orders.pricing import NewOrder
+from app.providers.forms import OrderForm
 from app.providers.protocol import (
     Accepted,
     Progress,
@@ -107,7 +108,10 @@ class Desk:
     async def place_many(self, reseller: ResellerCaller, service: Service, count: int) -> list[int]:
         """Orders by the hundred, without a request for each."""
         items = [
-            NewOrder(service.id, f"https://example.com/{number}", service.min_quantity)
+            NewOrder(
+                service.id,
+                OrderForm(link=f"https://example.com/{number}", quantity=service.min_quantity),
+            )
             for number in range(count)
         ]
         async with self.runtime.uow.begin() as session:

@@ -15,6 +15,7 @@ from app.core.runtime import Runtime
 from app.ledger.service import Balance
 from app.orders import dispatch, resolving
 from app.orders.dispatch import Batch
+from app.providers.forms import FIELDS, OrderForm, billable_quantity
 from app.providers.protocol import (
     Accepted,
     NotSent,
@@ -29,7 +30,7 @@ from app.supply import service as supply
 from app.supply.models import Provider
 from app.supply.protection import Closed
 from app.supply.service import PauseReason
-from tests.fixtures.world import RouteTo, World
+from tests.fixtures.world import RouteTo, World, order_body
 from tests.orders.conftest import Desk, accepted, refused
 
 K = RefusalKind
@@ -117,7 +118,11 @@ def test_the_table_has_every_kind_of_answer() -> None:
     pausing = {
         said.kind for said, after in AFTER if isinstance(said, Refused) and after.pause is not None
     }
-    assert pausing == {kind for kind in RefusalKind if kind.pauses_provider}
+    assert pausing == {
+        RefusalKind.NO_FUNDS,
+        RefusalKind.MAINTENANCE,
+        RefusalKind.CREDENTIALS,
+    }
 
 
 async def test_taking_an_order_writes_the_attempt_with_its_cost_before_any_byte(
@@ -132,8 +137,8 @@ async def test_taking_an_order_writes_the_attempt_with_its_cost_before_any_byte(
     attempt = await desk.attempt(placed["id"])
     assert (attempt.state, attempt.number, attempt.sending_at) == ("leased", 1, None)
     assert (attempt.cost_micros, attempt.cost_currency) == (1_000_000, "USD")
-    assert handover.submission.link == placed["link"]
-    assert handover.submission.quantity == 2000
+    assert handover.submission.form.link == placed["link"]
+    assert handover.submission.form.quantity == 2000
     assert batch.send_within_seconds <= 45
     await desk.runtime.uow.run(lambda session: dispatch.mark_sending(session, batch))
     assert (await desk.attempt(placed["id"])).state == "sending"
@@ -392,15 +397,16 @@ async def test_each_type_of_service_is_handed_over_with_what_it_needs(
     world: World, desk: Desk
 ) -> None:
     provider = await world.provider()
-    for type_, quantity, comments in (
-        (ServiceType.DEFAULT, 1000, ()),
-        (ServiceType.PACKAGE, 1, ()),
-        (ServiceType.CUSTOM_COMMENTS, 10, tuple(f"Comment {n}" for n in range(10))),
-    ):
-        await world.order(service=await world.service(type=type_, routes=[provider]))
+    for type_ in set(ServiceType) - {ServiceType.SUBSCRIPTIONS}:
+        service = await world.service(type=type_, routes=[provider])
+        body = order_body(service)
+        placed = await world.order(service=service, **body)
         [handover] = (await desk.submit(provider)).handovers
         said = handover.submission
-        assert (said.service_type, said.quantity, said.comments) == (type_, quantity, comments)
+        form = OrderForm.of({name: body[name] for name in FIELDS if name in body})
+        assert (said.service_type, said.form) == (type_, form)
+        assert said.reference == str(handover.attempt_id)
+        assert (await world.row(placed)).quantity == billable_quantity(type_, form)
 
 
 async def test_recording_the_same_answers_twice_changes_nothing(world: World, desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Following: what a provider says of running orders moves each one alone, and only forward."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from app.core.runtime import Runtime
 from app.ledger.service import Balance
 from app.orders import follow
 from app.orders.dispatch import BATCH_MAX
+from app.orders.doubts import UNUSABLE_MAX
 from app.orders.follow import POLL_MAX, POLL_MIN, Poll, next_poll
 from app.orders.models import Order
 from app.providers.protocol import (
@@ -20,6 +22,7 @@ from app.providers.protocol import (
     ProviderState,
     ServiceType,
     StatusAnswer,
+    Unconfirmed,
     Unreadable,
 )
 from app.supply import protection
@@ -215,6 +218,89 @@ async def test_doubts_spread_over_more_than_an_hour_do_not_add_up(
     assert (order.state, order.doubts) == ("in_progress", 1)
 
 
+async def test_useless_answers_are_counted_by_what_is_wrong_with_them(
+    world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    order_id = await desk.running(provider, await world.service(routes=[provider]))
+    counts = []
+    for said in (
+        *(IdUnknown(), IdUnknown(), progress(S.PARTIAL), progress(S.PARTIAL)),
+        *(IdUnknown(), IdUnknown(), Unreadable("HTML")),
+    ):
+        await desk.hear(provider, said)
+        order = await world.row(order_id)
+        counts.append((order.doubt_reason, order.doubts))
+        assert order.state == "in_progress"
+    unknown, untold = "id_unknown_to_provider", "partial_without_remains"
+    assert counts == [
+        *((unknown, 1), (unknown, 2), (untold, 1), (untold, 2)),
+        # What cannot be read tells nothing of the id either: the count stands.
+        *((unknown, 1), (unknown, 2), (unknown, 2)),
+    ]
+    await desk.hear(provider, IdUnknown())
+    assert (await world.row(order_id)).state == "needs_review"
+
+
+USELESS = [
+    pytest.param([Unreadable("HTML")], "status_unreadable", id="unreadable"),
+    pytest.param([progress(S.UNKNOWN, raw_status="Sulking")], "status_word_unknown", id="word"),
+    pytest.param(
+        [Unreadable("HTML"), IdUnknown(), progress(S.UNKNOWN, raw_status="Sulking")],
+        "status_unreadable",
+        id="all in turn",
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "why"), USELESS)
+async def test_an_order_of_which_nothing_usable_was_said_for_a_day_needs_a_person(
+    world: World, desk: Desk, clock: Clock, said: list[StatusAnswer], why: str
+) -> None:
+    provider = await world.provider()
+    order_id = await desk.running(provider, await world.service(routes=[provider]))
+    hours = 12  # a poll every other hour, none of them usable
+    for turn in range(hours):
+        await desk.hear(provider, said[turn % len(said)])
+        assert (await world.row(order_id)).state == "in_progress"
+        clock.move(timedelta(hours=2))
+    await desk.hear(provider, said[hours % len(said)])
+    order = await world.row(order_id)
+    assert (order.state, order.held) == ("needs_review", order.charge)
+    assert await desk.work_of(order_id) == {}
+    last = (await desk.events(order_id))[-1]
+    assert (last.type, last.data["why"]) == ("review", why)
+    # Found again by a person, it is judged afresh.
+    assert (order.doubts, order.doubt_reason, order.unusable_since) == (0, None, None)
+
+
+async def test_one_usable_answer_starts_the_day_of_useless_ones_anew(
+    world: World, desk: Desk, clock: Clock
+) -> None:
+    provider = await world.provider()
+    order_id = await desk.running(provider, await world.service(routes=[provider]))
+    for said in (Unreadable("HTML"), progress(S.IN_PROGRESS), Unreadable("HTML")):
+        await desk.hear(provider, said)
+        clock.move(timedelta(hours=23))
+    await desk.hear(provider, Unreadable("HTML"))
+    assert (await world.row(order_id)).state == "in_progress"
+    clock.move(timedelta(hours=1))
+    await desk.hear(provider, Unreadable("HTML"))
+    assert (await world.row(order_id)).state == "needs_review"
+
+
+async def test_the_day_of_useless_answers_is_shorter_where_a_simulator_delivers(
+    world: World, desk: Desk, clock: Clock
+) -> None:
+    provider = await world.provider()
+    order_id = await desk.running(provider, await world.service(routes=[provider]))
+    for wait in (POLL_MIN, UNUSABLE_MAX / 60):
+        clock.move(wait)
+        poll = replace(await desk.poll(provider), time_scale=60.0)
+        await desk.answer(poll, Unreadable("HTML"))
+    assert (await world.row(order_id)).state == "needs_review"
+
+
 async def test_a_status_word_that_nobody_knows_keeps_the_order_as_it_was(
     world: World, desk: Desk
 ) -> None:
@@ -228,8 +314,11 @@ async def test_a_status_word_that_nobody_knows_keeps_the_order_as_it_was(
             provider, progress(S.UNKNOWN, raw_status="Sulking", remains=0, charge_micros=0)
         )
     order = await world.row(order_id)
-    assert (order.state, order.remains, order.version) == ("in_progress", 700, before.version)
+    assert (order.state, order.remains) == ("in_progress", 700)
     assert counted._value.get() == 5
+    # The timeline tells once that nothing usable is heard any more.
+    assert order.version == before.version + 1
+    assert (await desk.events(order_id))[-1].data == {"why": "status_word_unknown"}
     assert "follow" in await desk.work_of(order_id)
 
 
@@ -283,9 +372,41 @@ async def test_a_call_that_gave_nothing_changes_no_order_and_is_made_again(
             await follow.record_failure(session, poll, retry_after_seconds=asked, answered=answered)
         due = (await desk.work_of(order_id))["follow"].due_at
         assert abs((due - clock.now()) - wait) < timedelta(seconds=2)
-        assert (await desk.provider(provider)).breaker_failures == (0 if answered else 1)
+        now = await desk.provider(provider)
+        # A poll that fails is a read that fails: it is no submit that does.
+        assert (now.breaker_read_failures, now.breaker_failures) == (0 if answered else 1, 0)
         clock.move(wait)
     assert (await world.row(order_id)).version == before.version
+
+
+async def test_a_failed_poll_that_is_recorded_again_counts_once(
+    world: World, desk: Desk, clock: Clock, runtime: Runtime
+) -> None:
+    provider = await world.provider()
+    order_id = await desk.running(provider, await world.service(routes=[provider]))
+    clock.move(POLL_MIN)
+    poll = await desk.poll(provider)
+    for asked in (None, 600):
+        async with runtime.uow.begin() as session:
+            await follow.record_failure(session, poll, retry_after_seconds=asked, answered=False)
+    assert (await desk.provider(provider)).breaker_read_failures == 1
+    due = (await desk.work_of(order_id))["follow"].due_at
+    assert abs((due - clock.now()) - POLL_MIN) < timedelta(seconds=2)
+
+
+async def test_an_answered_poll_does_not_excuse_submits_that_hang(
+    world: World, desk: Desk, runtime: Runtime
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[provider])
+    await desk.running(provider, service)
+    for silent in range(1, protection.BREAKER_FAILURES_MAX + 1):
+        await world.order(service=service)
+        await desk.submit(provider, Unconfirmed("ReadTimeout"))
+        if silent < protection.BREAKER_FAILURES_MAX:
+            await desk.hear(provider, progress(S.IN_PROGRESS))
+            assert (await desk.provider(provider)).breaker_failures == silent
+    assert (await desk.provider(provider)).breaker_open_until is not None
 
 
 async def test_an_open_breaker_stops_polls_until_it_is_due_and_a_pause_does_not(
@@ -303,7 +424,8 @@ async def test_an_open_breaker_stops_polls_until_it_is_due_and_a_pause_does_not(
     clock.move(protection.BREAKER_OPEN_BASE)
     await desk.answer(await desk.poll(provider), progress(S.COMPLETED))
     assert (await world.row(order_id)).state == "completed"
-    assert (await desk.provider(provider)).breaker_open_until is None
+    # A poll that is answered proves nothing of submits: only a probe opens that door again.
+    assert (await desk.provider(provider)).breaker_open_until is not None
 
 
 async def test_a_worker_that_lost_its_lease_ends_nothing(

@@ -139,6 +139,8 @@ def test_every_status_is_in_both_tables_or_not_final() -> None:
         assert {progress.state for progress, _ in table} | {
             S.PENDING,
             S.IN_PROGRESS,
+            S.PAUSED,
+            S.EXPIRED,
             S.UNKNOWN,
         } == set(S)
 

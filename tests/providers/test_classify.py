@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.core.http import BodyTooLarge, BodyUnreadable
 from app.providers.classify import (
     RETRY_AFTER_SECONDS_MAX,
+    RETRY_AFTER_SECONDS_MIN,
     SendWithheld,
     classify_answer,
     classify_failure,
@@ -175,6 +176,7 @@ TEXTS = [
     ("Not enough funds on balance", RefusalKind.NO_FUNDS),
     ("NOT ENOUGH FUNDS", RefusalKind.NO_FUNDS),
     ("neworder.error.not_enough_funds", RefusalKind.NO_FUNDS),
+    ("Недостаточно средств на балансе.", RefusalKind.NO_FUNDS),
     ("Incorrect service ID", RefusalKind.SERVICE_GONE),
     ("error.incorrect_service_id", RefusalKind.SERVICE_GONE),
     (
@@ -214,17 +216,30 @@ def test_a_known_error_text_wins_over_a_4xx(text: str, kind: RefusalKind, status
     assert outcome.kind == kind
 
 
-@pytest.mark.parametrize("body", [b"<html>no</html>", b"", {"error": "Who are you?"}, {}])
+@pytest.mark.parametrize("body", [{"error": "Who are you?"}, {"message": "no"}, {}])
+@pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 422])
+def test_a_4xx_whose_object_has_no_known_text_is_permanent(body: object, status: int) -> None:
+    outcome = outcome_of(body, status)
+    assert isinstance(outcome, Refused)
+    assert outcome.kind == RefusalKind.PERMANENT
+
+
+@pytest.mark.parametrize("body", [b"<html>no</html>", b"", b'{"order": 7', b"[]", b'"no"', b"null"])
+@pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 413, 415, 422])
+def test_a_4xx_that_is_no_object_is_no_proof_of_a_refusal(body: bytes, status: int) -> None:
+    assert isinstance(outcome_of(body, status), Unconfirmed)
+
+
+@pytest.mark.parametrize("body", [b"<html>no</html>", b"", b"[]", {"error": "Who are you?"}, {}])
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
         (401, RefusalKind.CREDENTIALS),
         (403, RefusalKind.CREDENTIALS),
         (429, RefusalKind.RATE_LIMITED),
-        *((status, RefusalKind.PERMANENT) for status in (400, 404, 405, 413, 415, 422)),
     ],
 )
-def test_a_4xx_without_a_known_text_goes_by_its_status(
+def test_who_is_locked_out_or_told_to_slow_down_was_refused_whatever_the_body_is(
     body: object, status: int, kind: RefusalKind
 ) -> None:
     outcome = outcome_of(body, status)
@@ -250,10 +265,11 @@ def test_a_4xx_that_speaks_of_an_order_is_unconfirmed(status: int) -> None:
     [
         ("7", 7.0),
         (" 1.5 ", 1.5),
-        ("0", 0.0),
-        ("-3", 0.0),
+        ("0", RETRY_AFTER_SECONDS_MIN),
+        ("0.001", RETRY_AFTER_SECONDS_MIN),
+        ("-3", RETRY_AFTER_SECONDS_MIN),
         ("Mon, 23 Nov 2026 08:16:00 GMT", 30.0),
-        ("Mon, 23 Nov 2026 08:00:00 GMT", 0.0),
+        ("Mon, 23 Nov 2026 08:00:00 GMT", RETRY_AFTER_SECONDS_MIN),
         ("99999999999", RETRY_AFTER_SECONDS_MAX),
         ("nan", None),
         ("soon", None),
@@ -269,7 +285,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(header: str, seconds: float
 @given(st.text())
 def test_no_retry_after_header_can_raise(header: str) -> None:
     waited = retry_after_seconds({"retry-after": header}, NOW)
-    assert waited is None or 0 <= waited <= RETRY_AFTER_SECONDS_MAX
+    assert waited is None or RETRY_AFTER_SECONDS_MIN <= waited <= RETRY_AFTER_SECONDS_MAX
 
 
 @given(st.binary(), st.integers(min_value=100, max_value=599))

@@ -13,6 +13,7 @@ from app.providers.protocol import (
     Accepted,
     IdUnknown,
     NotSent,
+    OrderForm,
     Progress,
     ProviderAccount,
     ProviderBalance,
@@ -36,7 +37,8 @@ ACCOUNT = ProviderAccount(
     credentials={"key": KEY},
     currency="EUR",
 )
-LIKES = Submission("102", ServiceType.DEFAULT, "https://example.com/p/1", 100)
+LINK = "https://example.com/p/1"
+LIKES = Submission("102", ServiceType.DEFAULT, OrderForm(LINK, 100), "ref-1")
 
 
 class Provider:
@@ -80,27 +82,12 @@ def full(status: str, **changes: object) -> dict[str, object]:
     } | changes
 
 
-@pytest.mark.parametrize(
-    ("submission", "fields"),
-    [
-        (LIKES, {"service": "102", "link": "https://example.com/p/1", "quantity": "100"}),
-        (
-            Submission("201", ServiceType.PACKAGE, "https://example.com/p/1", 1),
-            {"service": "201", "link": "https://example.com/p/1"},
-        ),
-        (
-            Submission("301", ServiceType.CUSTOM_COMMENTS, "https://x.test/ä?a=1&b", 2, ("a", "b")),
-            {"service": "301", "link": "https://x.test/ä?a=1&b", "comments": "a\nb"},
-        ),
-    ],
-)
-async def test_add_says_the_fields_of_its_type_and_nothing_else(
-    submission: Submission, fields: dict[str, str]
-) -> None:
+async def test_add_says_its_fields_with_the_key_and_nothing_else() -> None:
     provider = Provider({"order": 23501})
-    outcome = await provider.adapter().submit(ACCOUNT, submission, may_send=lambda: True)
+    outcome = await provider.adapter().submit(ACCOUNT, LIKES, may_send=lambda: True)
 
     assert outcome == Accepted("23501", '{"order": 23501}')
+    fields = {"service": "102", "link": LINK, "quantity": "100"}
     assert provider.asked == [{"key": KEY, "action": "add"} | fields]
     assert provider.urls == [ACCOUNT.base_url]
 
@@ -144,6 +131,9 @@ async def test_a_submit_that_may_no_longer_be_sent_asks_nothing() -> None:
         ("Refunded", ProviderState.CANCELED),
         ("Fail", ProviderState.FAILED),
         ("Error", ProviderState.FAILED),
+        ("Active", ProviderState.IN_PROGRESS),
+        ("Paused", ProviderState.PAUSED),
+        ("Expired", ProviderState.EXPIRED),
         ("Not completed", ProviderState.UNKNOWN),
         ("Выполнен", ProviderState.UNKNOWN),
         ("", ProviderState.UNKNOWN),
@@ -236,11 +226,10 @@ async def test_a_provider_that_answers_one_id_without_a_list_is_understood(
     assert said.state == ProviderState.COMPLETED
 
 
-async def test_an_unknown_id_asked_alone_is_unknown_and_spoils_a_batch_for_nobody() -> None:
-    provider = Provider({"error": "Incorrect order ID"})
-    assert await provider.status_of("7") == {"7": IdUnknown()}
-    for said in (await provider.status_of("7", "8")).values():
-        assert isinstance(said, Unreadable)
+async def test_a_subscription_tells_of_its_posts() -> None:
+    body = {"7": full("Active", posts="3", remains=None), "8": full("Completed")}
+    answers = await Provider(body).status_of("7", "8")
+    assert [said.posts for said in answers.values() if isinstance(said, Progress)] == [3, None]
 
 
 @pytest.mark.parametrize(

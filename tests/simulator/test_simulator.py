@@ -1,70 +1,16 @@
 """The pretend provider: its oracle, its delivery, its faults, and its death."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from app.simulator.application import create_app
-from app.simulator.catalog import SERVICES, money_text
+from app.simulator.catalog import SERVICES, WireType, money_text
 from app.simulator.journal import Journal
-from app.simulator.orders import Pace
 from app.simulator.provider import FIRST_ORDER_ID, Provider
-
-LINK = "https://example.com/p/1"
-PACE = Pace(units_per_second=10, start_delay_seconds=5)
-
-
-class Simulator:
-    """A simulator, its clock, and a client at its public door."""
-
-    def __init__(self, state_file: Path | None = None) -> None:
-        self.time = 1_800_000_000.0
-        self.provider = Provider(Journal(state_file), pace=PACE, now=lambda: self.time)
-        self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=create_app(self.provider)), base_url="http://sim"
-        )
-
-    async def call(self, action: str, **fields: object) -> Any:
-        answer = await self.http.post("/api/v2", data={"key": "k", "action": action, **fields})
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "application/json"
-        return answer.json()
-
-    async def add(self, quantity: int = 100, service: int = 102, link: str = LINK) -> Any:
-        return await self.call("add", service=service, link=link, quantity=quantity)
-
-    async def order(self, **fields: Any) -> str:
-        return str((await self.add(**fields))["order"])
-
-    async def status(self, order_id: str) -> Any:
-        return await self.call("status", order=order_id)
-
-    async def control(self, method: str, name: str, body: object = None) -> httpx.Response:
-        return await self.http.request(method, f"/control/{name}", json=body)
-
-    async def faults(self, **wanted: object) -> None:
-        assert (await self.control("PUT", "faults", wanted)).status_code == 200
-
-    async def script(self, *entries: str | None) -> None:
-        assert (await self.control("PUT", "script", {"next": list(entries)})).status_code == 200
-
-    async def oracle(self) -> list[dict[str, Any]]:
-        accepted: list[dict[str, Any]] = (await self.control("GET", "accepted")).json()
-        return accepted
-
-    async def balance(self) -> str:
-        return str((await self.call("balance"))["balance"])
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    made = Simulator()
-    async with made.http:
-        yield made
+from tests.simulator.conftest import LINK, Simulator
 
 
 async def test_the_catalogue_has_stable_ids_and_every_type(simulator: Simulator) -> None:
@@ -89,6 +35,7 @@ async def test_the_catalogue_has_stable_ids_and_every_type(simulator: Simulator)
         "Custom Comments",
     )
     assert set(listed) == set(SERVICES)
+    assert set(types.values()) == set(WireType)
 
 
 async def test_what_was_accepted_is_in_the_oracle_and_paid_for(simulator: Simulator) -> None:
@@ -230,6 +177,8 @@ async def test_a_cancel_that_is_asked_for_ends_the_order_where_it_stands(
     ]
     status = await simulator.status(order_id)
     assert (status["status"], status["remains"]) == ("Partial", "60")
+    assert (await simulator.call("cancel", orders=order_id))[0]["cancel"] == 1
+    assert await simulator.status(order_id) == status
 
 
 async def test_a_wrong_id_belongs_to_another_order(simulator: Simulator) -> None:
@@ -294,6 +243,10 @@ async def test_a_script_strikes_exactly_the_next_adds(simulator: Simulator) -> N
         ("faults", [], "body"),
         ("script", {"next": ["explode"]}, "next"),
         ("script", {"next": ["status_500"]}, "next"),
+        ("script", {"next": ["refill_reject"]}, "next"),
+        ("manners", {"manners": ["polite"]}, "manners"),
+        ("manners", {"manners": "numbers"}, "manners"),
+        ("manners", {}, "manners"),
         ("script", {"next": "refuse"}, "next"),
         ("speed", {"units_per_minute": 1}, "units_per_minute"),
         ("speed", {"units_per_second": -1}, "units_per_second"),

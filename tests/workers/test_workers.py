@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from arq.connections import ArqRedis
 from sqlalchemy import text
 
 from app.catalog import service as catalog
+from app.catalog.mirror import SYNC
 from app.core import work
 from app.core.clock import Clock
 from app.core.db import Session
@@ -22,8 +24,10 @@ from app.core.metrics import FENCED, WORK_FAILURES
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.core.tasks import end_tasks
+from app.ledger.repository import CHECK_SECONDS_MAX
 from app.orders import attempt_repository
 from app.orders import service as orders
+from app.orders.states import RUNNING
 from app.providers.wire import Wire
 from app.supply import protection
 from app.supply import service as supply
@@ -35,7 +39,7 @@ from tests.fixtures.world import RouteTo, World
 from workers import main, upkeep
 from workers.context import WorkerContext, drain_once
 from workers.main import DRAINS
-from workers.upkeep import TASKS, UPKEEP, promise_tasks
+from workers.upkeep import TASKS, UPKEEP, Task, promise_tasks
 
 LANE = "somewhere"
 PARTS = ("job", "in-progress", "retry")
@@ -62,7 +66,7 @@ class TestEveryKind:
     """Completeness: what is promised is also done."""
 
     def test_every_kind_of_work_that_is_promised_has_a_drain(self) -> None:
-        promised = {orders.DISPATCH, orders.FOLLOW, orders.RECONCILE, supply.PROBE, UPKEEP}
+        promised = {orders.DISPATCH, orders.FOLLOW, orders.RECONCILE, supply.PROBE, SYNC, UPKEEP}
         assert set(DRAINS) == promised
 
     @pytest.mark.parametrize("kind", list(DRAINS))
@@ -402,7 +406,7 @@ class TestUpkeep:
         async def fail(_context: WorkerContext, _session: Session) -> None:
             raise LookupError
 
-        monkeypatch.setitem(TASKS, "measure", (fail, timedelta(seconds=10)))
+        monkeypatch.setitem(TASKS, "measure", Task(fail, timedelta(seconds=10)))
         with pytest.raises(LookupError):
             await worker.upkeep()
         async with runtime.uow.begin() as session:
@@ -411,16 +415,71 @@ class TestUpkeep:
             )
             assert list(left) == ["measure"]
 
+    @pytest.mark.committing
+    async def test_a_full_ledger_check_under_way_does_not_hold_up_the_sweep(
+        self, worker: Worker, runtime: Runtime, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        context, may_end, checks = worker.context, asyncio.Event(), 0
+
+        async def check(_context: WorkerContext, _session: Session) -> None:
+            nonlocal checks
+            checks += 1
+            await may_end.wait()
+
+        async def poll() -> None:
+            """What a worker does by itself every few seconds."""
+            async with runtime.uow.begin() as session:
+                await promise_tasks(session)
+            for lane in await worker.due_lanes(UPKEEP):
+                context.start_drain(UPKEEP, lane, DRAINS[UPKEEP])
+            await asyncio.sleep(0.005)
+
+        full = replace(TASKS["check_ledger_in_full"], act=check)
+        monkeypatch.setitem(TASKS, "check_ledger_in_full", full)
+        async with asyncio.timeout(10):
+            while not checks:
+                await poll()
+            for _ in range(3):
+                async with runtime.uow.begin() as session:
+                    await work.put(session, "follow", "1")
+                    await work.lease(
+                        session, "follow", "main", limit=1, in_flight_max=1, seconds=-1
+                    )
+                clock.move(timedelta(minutes=5))
+                while await worker.due_lanes("follow") == []:
+                    await poll()
+            may_end.set()
+            while context.lanes.tasks:
+                await asyncio.wait(context.lanes.tasks)
+        assert checks == 1
+
+    def test_no_ledger_check_can_outlast_its_lease(self) -> None:
+        for name in ("check_ledger", "check_ledger_in_full"):
+            assert TASKS[name].lease_seconds > CHECK_SECONDS_MAX
+            assert [ref for ref, task in TASKS.items() if task.lane == TASKS[name].lane] == [name]
+
+    async def test_a_task_in_the_lane_of_others_moves_to_its_own_and_is_done_there(
+        self, worker: Worker, runtime: Runtime
+    ) -> None:
+        async with runtime.uow.begin() as session:
+            await promise_tasks(session)
+        await worker.drain(UPKEEP)
+        assert await worker.due_lanes(UPKEEP) == ["check_ledger", "check_ledger_in_full"]
+        await worker.upkeep()
+        assert await worker.due_lanes(UPKEEP) == []
+
     async def test_expired_leases_of_every_kind_are_freed(
         self, worker: Worker, runtime: Runtime
     ) -> None:
-        kinds = [kind for kind in DRAINS if kind != UPKEEP]
+        # The other two are freed by whoever promises them.
+        kinds = [kind for kind in DRAINS if kind not in {UPKEEP, SYNC}]
         async with runtime.uow.begin() as session:
             for kind in kinds:
                 await work.put(session, kind, "1")
                 await work.lease(session, kind, "main", limit=1, in_flight_max=1, seconds=-1)
             await upkeep.sweep(worker.context, session)
-            assert [await work.due_lanes(session, kind) for kind in kinds] == [["main"]] * 4
+            freed = [await work.due_lanes(session, kind) for kind in kinds]
+            assert freed == [["main"]] * len(kinds)
             await work.finish_all(session, ["1"])
 
     async def test_gauges_tell_orders_queues_and_providers(
@@ -437,11 +496,29 @@ class TestUpkeep:
         lane = f'kind="dispatch",lane="{provider.id}"'
         assert values["smmos_orders", 'state="queued"'] == 3
         assert values["smmos_orders", 'state="unknown"'] == 0
+        assert values["smmos_orders_late", 'state="queued"'] == 0
         assert values["smmos_work_due", lane] == 3
         assert 120 <= values["smmos_work_age_seconds", lane] < 130
         assert values["smmos_provider_open", f'provider="{provider.name}"'] == 1
         assert values["smmos_ledger_violations_recent", 'code="all"'] == 0
         assert values["smmos_ledger_violations_full", 'code="all"'] == 0
+
+    async def test_orders_past_their_time_are_counted_wherever_they_hang(
+        self, world: World, worker: Worker, runtime: Runtime, clock: Clock, simulator: Simulator
+    ) -> None:
+        silent, slow = await world.provider(), await world.provider(simulator=simulator)
+        await simulator.speed(units_per_second=0.0001)
+        await world.order(service=await world.service(routes=[silent]))
+        await world.order(service=await world.service(routes=[slow]))
+        await world.order(service=await world.service(routes=[slow]))
+        await worker.dispatch(slow)
+        clock.move(timedelta(hours=73))
+        await worker.upkeep()
+        async with runtime.uow.begin() as session:
+            late = {one.labels: one.value for one in await read(session) if "_late" in one.name}
+        expected = {f'state="{state}"': 0 for state in RUNNING}
+        expected |= {'state="queued"': 1, 'state="in_progress"': 2, "": 1}
+        assert late == expected
 
     @pytest.mark.violates
     async def test_the_ledger_gauges_count_what_must_never_be(
@@ -457,6 +534,28 @@ class TestUpkeep:
             name = f"smmos_ledger_violations_{scope}"
             assert values[name, 'code="order-events-missing"'] == 1
             assert values[name, 'code="all"'] == 1
+
+
+EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class Balances(httpx.AsyncBaseTransport):
+    """A wire on which every account has money, and the account of one key answers late."""
+
+    def __init__(self, *, hang: str) -> None:
+        self._hang = hang
+        self.may_end = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        form = httpx.QueryParams((await request.aread()).decode())
+        if form["key"] == self._hang:
+            await self.may_end.wait()
+        return httpx.Response(200, stream=OneChunk({"balance": "5.00", "currency": "USD"}))
+
+
+async def is_open(runtime: Runtime, provider: Provider) -> bool:
+    async with runtime.uow.begin() as session:
+        return (await supply.get(session, provider.id)).breaker_open_until is not None
 
 
 class TestProbing:
@@ -522,12 +621,35 @@ class TestProbing:
         await worker.probe()
         async with runtime.uow.begin() as session:
             await supply.pause(session, provider.id, reason)
+        await worker.probe()  # want of funds is probed at once
         await simulator.control.put("/balance", json={"balance": balance})
         clock.move(supply.PROBE_EVERY)
         await worker.probe()
         async with runtime.uow.begin() as session:
             now = await supply.get(session, provider.id)
         assert (now.state == "active") is lifted
+
+    async def test_a_provider_that_hangs_keeps_the_door_of_no_other_shut(
+        self, world: World, runtime: Runtime
+    ) -> None:
+        gone, back = await world.provider(key="gone"), await world.provider(key="back")
+        async with runtime.uow.begin() as session:
+            for provider in (gone, back):
+                await protection.record_failures(session, provider.id, 5, time_scale=1.0)
+            # The one that hangs is asked first.
+            await work.put(session, supply.PROBE, str(gone.id), due_at=EARLIER)
+            await work.put(session, supply.PROBE, str(back.id))
+        wire = Balances(hang="gone")
+        async with Wire(transport=wire) as connected:
+            context = WorkerContext(runtime, connected, asyncio.Event())
+            context.start_drain(supply.PROBE, work.MAIN_LANE, DRAINS[supply.PROBE])
+            async with asyncio.timeout(5):
+                while await is_open(runtime, back):  # noqa: ASYNC110 - another task's doing
+                    await asyncio.sleep(0.005)
+            assert await is_open(runtime, gone)
+            wire.may_end.set()
+            await asyncio.wait(context.lanes.tasks)
+        assert not await is_open(runtime, gone)
 
     async def test_a_pause_for_a_while_is_not_lifted_before_its_time(
         self, world: World, worker: Worker, runtime: Runtime, simulator: Simulator, clock: Clock

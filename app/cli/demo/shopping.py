@@ -14,6 +14,14 @@ _BATCHED_SHARE: Final = 3
 
 # Services 2 and 4 are offered to the second provider first: half of the mixture.
 _MIXTURE: Final = (1, 2, 3, 4, 5, 2)
+_LINKS: Final = {
+    1: "https://www.instagram.com/demo.{}/",
+    2: "https://www.instagram.com/p/demo-{}/",
+    3: "https://www.tiktok.com/@demo/video/{}",
+    4: "https://www.instagram.com/demo.{}/",
+    5: "https://www.instagram.com/reel/demo-{}/",
+}
+"""By service: what it acts on, with the order's number in it."""
 _WORDS: Final = ("great", "lovely", "well done", "wow", "nice one", "more of this", "so good")
 
 
@@ -49,7 +57,7 @@ def _body(number: int, draw: random.Random) -> dict[str, Any]:
     service_id = _MIXTURE[number % len(_MIXTURE)]
     body: dict[str, Any] = {
         "service_id": service_id,
-        "link": f"https://example.com/demo/{number}",
+        "link": _LINKS[service_id].format(number),
         "reference": f"demo-{number}",
     }
     match service_id:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.core.money import Money
-from app.providers.protocol import ServiceType
+from app.providers.forms import FORMS, ServiceType, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,13 @@ class SeedService:
             "min_quantity": self.min_quantity,
             "max_quantity": self.max_quantity,
             "rate_micros": self.rate.micros,
-            "price_unit": 1 if self.type is ServiceType.PACKAGE else 1000,
+            "price_unit": 1 if FORMS[self.type].billable is Unit.ONE else 1000,
             "markup_basis_points": (self.rate.micros - self.cost.micros)
             * 10_000
             // self.cost.micros,
             "package_units": self.package_units,
             "below_cost_allowed": False,
+            "outreach_allowed": FORMS[self.type].reaches_others,
             "refill": self.refill,
             "cancel": self.cancel,
             "deliver_hours_min": 0,

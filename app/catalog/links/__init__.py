@@ -1,0 +1,1 @@
+"""Links: whose platform, what they point at, and the one form in which two are compared."""

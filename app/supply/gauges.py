@@ -1,0 +1,26 @@
+"""The gauges of providers: whether orders may be handed to each, and what our account holds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.core.db import Session
+from app.core.gauges import Sample, label_value
+from app.core.money import MICROS_PER_UNIT
+from app.supply import service
+from app.supply.models import ProviderState
+
+NAMES: Final = frozenset({"smmos_provider_open", "smmos_provider_balance"})
+
+
+async def samples(session: Session) -> list[Sample]:
+    """Per provider; a balance that was never learned is left out."""
+    found: list[Sample] = []
+    for provider in await service.every(session):
+        label = f'provider="{label_value(provider.name)}"'
+        usable = provider.state == ProviderState.ACTIVE and provider.breaker_open_until is None
+        found.append(Sample("smmos_provider_open", label, int(usable)))
+        if provider.balance_micros is not None:
+            units = provider.balance_micros / MICROS_PER_UNIT
+            found.append(Sample("smmos_provider_balance", label, units))
+    return found

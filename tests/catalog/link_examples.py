@@ -1,0 +1,387 @@
+"""Links as people copy them, the form in which they are compared, and what each points at."""
+
+from typing import Final
+
+from app.catalog.links.forms import Target
+
+Example = tuple[str, str, Target | None]
+
+_CHANNEL: Final = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
+_SPOTIFY_ID: Final = "4uLU6hMCjMI75M1A2tKUQC"
+
+INSTAGRAM: Final[list[Example]] = [
+    ("https://www.instagram.com/Nat.Geo/", "instagram.com/nat.geo", Target.PROFILE),
+    (
+        "http://instagram.com/nat.geo?igsh=MTc4&utm_source=qr",
+        "instagram.com/nat.geo",
+        Target.PROFILE,
+    ),
+    ("https://m.instagram.com/nat.geo?hl=en", "instagram.com/nat.geo", Target.PROFILE),
+    ("https://instagram.com/nat.geo/reels/", "instagram.com/nat.geo", Target.PROFILE),
+    ("https://www.instagram.com/_u/nat.geo", "instagram.com/nat.geo", Target.PROFILE),
+    ("https://instagr.am/p/CxYz_12-aB/", "instagram.com/p/CxYz_12-aB", Target.POST),
+    (
+        "https://www.instagram.com/reel/CxYz_12-aB/?igshid=x",
+        "instagram.com/p/CxYz_12-aB",
+        Target.POST,
+    ),
+    ("https://www.instagram.com/reels/CxYz_12-aB", "instagram.com/p/CxYz_12-aB", Target.POST),
+    ("https://www.instagram.com/tv/CxYz_12-aB/", "instagram.com/p/CxYz_12-aB", Target.POST),
+    ("https://www.instagram.com/natgeo/p/CxYz_12-aB/", "instagram.com/p/CxYz_12-aB", Target.POST),
+    ("https://instagram.com/natgeo/reel/CxYz_12-aB", "instagram.com/p/CxYz_12-aB", Target.POST),
+    ("https://instagram.com/p/CxYz_12-aB/?img_index=3", "instagram.com/p/CxYz_12-aB", Target.POST),
+    (
+        "https://instagram.com/p/CxYz_12-aB/embed/captioned",
+        "instagram.com/p/CxYz_12-aB",
+        Target.POST,
+    ),
+    ("https://instagram.com/p/CxYz_12-aB/c/178/", "instagram.com/p/CxYz_12-aB/c/178", Target.POST),
+    ("https://instagram.com/share/reel/BAb1", "instagram.com/share/reel/BAb1", Target.POST),
+    ("https://instagram.com/stories/NatGeo/31/", "instagram.com/stories/natgeo/31", Target.STORY),
+    (
+        "https://instagram.com/stories/highlights/17/",
+        "instagram.com/stories/highlights/17",
+        Target.STORY,
+    ),
+    ("https://instagram.com/NatGeo/live/", "instagram.com/natgeo/live", Target.LIVE),
+    ("https://instagram.com/reels/audio/99/", "instagram.com/reels/audio/99", None),
+    ("https://instagram.com/explore/tags/Cats/", "instagram.com/explore/tags/Cats", None),
+    ("https://instagram.com/accounts", "instagram.com/accounts", None),
+    ("https://help.instagram.com/Some/Page", "help.instagram.com/Some/Page", None),
+]
+
+FACEBOOK: Final[list[Example]] = [
+    ("https://www.facebook.com/John.Smith.5", "facebook.com/johnsmith5", Target.PROFILE),
+    ("https://m.facebook.com/johnsmith5/?ref=bookmarks", "facebook.com/johnsmith5", Target.PROFILE),
+    ("https://de-de.facebook.com/johnsmith5/about", "facebook.com/johnsmith5", Target.PROFILE),
+    ("https://fb.com/johnsmith5?mibextid=ZbWKwL", "facebook.com/johnsmith5", Target.PROFILE),
+    ("https://facebook.com/profile.php?id=100012345", "facebook.com/100012345", Target.PROFILE),
+    ("https://facebook.com/people/J-S/100012345/", "facebook.com/100012345", Target.PROFILE),
+    ("https://facebook.com/p/A-Shop-100012345/", "facebook.com/100012345", Target.PROFILE),
+    ("https://facebook.com/pages/A-Shop/100012345", "facebook.com/100012345", Target.PROFILE),
+    ("https://facebook.com/A-Shop-100012345/", "facebook.com/100012345", Target.PROFILE),
+    ("https://facebook.com/Shop/posts/pfbid02Ab", "facebook.com/shop/posts/pfbid02Ab", Target.POST),
+    (
+        "https://facebook.com/shop/posts/so-nice/123456",
+        "facebook.com/shop/posts/123456",
+        Target.POST,
+    ),
+    (
+        "https://facebook.com/permalink.php?story_fbid=22222&id=111",
+        "facebook.com/111/posts/22222",
+        Target.POST,
+    ),
+    (
+        "https://m.facebook.com/story.php?id=111&story_fbid=22222&_rdr",
+        "facebook.com/111/posts/22222",
+        Target.POST,
+    ),
+    (
+        "https://facebook.com/shop/posts/12?comment_id=34&__tn__=R",
+        "facebook.com/shop/posts/12?comment_id=34",
+        Target.POST,
+    ),
+    ("https://facebook.com/photo.php?fbid=77&set=a.1", "facebook.com/photo?fbid=77", Target.POST),
+    ("https://facebook.com/photo/?fbid=77", "facebook.com/photo?fbid=77", Target.POST),
+    ("https://facebook.com/shop/photos/a.1.2/77", "facebook.com/photo?fbid=77", Target.POST),
+    ("https://www.facebook.com/watch/?v=88", "facebook.com/watch?v=88", Target.VIDEO),
+    ("https://facebook.com/shop/videos/88/", "facebook.com/watch?v=88", Target.VIDEO),
+    ("https://facebook.com/shop/videos/a-title/88/", "facebook.com/watch?v=88", Target.VIDEO),
+    ("https://facebook.com/reel/88?s=single_unit", "facebook.com/watch?v=88", Target.VIDEO),
+    ("https://fb.watch/aB_c-1/", "fb.watch/aB_c-1", Target.VIDEO),
+    ("https://facebook.com/share/p/1AbC/?mibextid=x", "facebook.com/share/p/1AbC", Target.POST),
+    ("https://facebook.com/share/r/1AbC/", "facebook.com/share/v/1AbC", Target.VIDEO),
+    ("https://facebook.com/share/1AbC/", "facebook.com/share/1AbC", None),
+    ("https://facebook.com/groups/Cat.Fans/", "facebook.com/groups/catfans", Target.GROUP),
+    ("https://facebook.com/groups/catfans/members", "facebook.com/groups/catfans", Target.GROUP),
+    (
+        "https://facebook.com/groups/catfans/permalink/55/",
+        "facebook.com/groups/catfans/posts/55",
+        Target.POST,
+    ),
+    (
+        "https://facebook.com/groups/catfans?multi_permalinks=55",
+        "facebook.com/groups/catfans/posts/55",
+        Target.POST,
+    ),
+    ("https://facebook.com/groups/1/user/100012345/", "facebook.com/100012345", Target.PROFILE),
+    ("https://facebook.com/events/909", "facebook.com/events/909", None),
+]
+
+YOUTUBE: Final[list[Example]] = [
+    (
+        "https://www.youtube.com/watch?v=dQw4w9WgXcQ",
+        "youtube.com/watch?v=dQw4w9WgXcQ",
+        Target.VIDEO,
+    ),
+    ("https://youtu.be/dQw4w9WgXcQ?si=abc&t=42", "youtube.com/watch?v=dQw4w9WgXcQ", Target.VIDEO),
+    ("https://www.youtu.be/dQw4w9WgXcQ", "youtube.com/watch?v=dQw4w9WgXcQ", Target.VIDEO),
+    ("https://m.youtube.com/shorts/dQw4w9WgXcQ", "youtube.com/watch?v=dQw4w9WgXcQ", Target.VIDEO),
+    (
+        "https://youtube.com/live/dQw4w9WgXcQ?feature=x",
+        "youtube.com/watch?v=dQw4w9WgXcQ",
+        Target.VIDEO,
+    ),
+    (
+        "https://youtube-nocookie.com/embed/dQw4w9WgXcQ",
+        "youtube.com/watch?v=dQw4w9WgXcQ",
+        Target.VIDEO,
+    ),
+    (
+        "https://music.youtube.com/watch?v=dQw4w9WgXcQ",
+        "youtube.com/watch?v=dQw4w9WgXcQ",
+        Target.VIDEO,
+    ),
+    (
+        "https://youtube.com/watch?list=PLabc&index=2&v=dQw4w9WgXcQ",
+        "youtube.com/watch?v=dQw4w9WgXcQ",
+        Target.VIDEO,
+    ),
+    (
+        "https://youtube.com/watch?v=dQw4w9WgXcQ&lc=Ugz1",
+        "youtube.com/watch?v=dQw4w9WgXcQ&lc=Ugz1",
+        Target.VIDEO,
+    ),
+    (
+        "https://youtube.com/playlist?list=PLabc&si=x",
+        "youtube.com/playlist?list=PLabc",
+        Target.PLAYLIST,
+    ),
+    (
+        "https://youtube.com/embed/videoseries?list=PLabc",
+        "youtube.com/playlist?list=PLabc",
+        Target.PLAYLIST,
+    ),
+    ("https://youtube.com/clip/UgkxA", "youtube.com/clip/UgkxA", Target.VIDEO),
+    ("https://youtube.com/@MrBeast/videos", "youtube.com/@mrbeast", Target.CHANNEL),
+    ("https://youtube.com/%40MrBeast", "youtube.com/@mrbeast", Target.CHANNEL),
+    ("https://youtube.com/@Имя/about", "youtube.com/@%D0%98%D0%BC%D1%8F", Target.CHANNEL),
+    ("https://youtube.com/@mrbeast/live", "youtube.com/@mrbeast/live", Target.LIVE),
+    (f"https://youtube.com/channel/{_CHANNEL}/", f"youtube.com/channel/{_CHANNEL}", Target.CHANNEL),
+    (
+        f"https://youtube.com/channel/{_CHANNEL}/community?lb=Ugkx1",
+        "youtube.com/post/Ugkx1",
+        Target.POST,
+    ),
+    ("https://youtube.com/c/Google/featured", "youtube.com/c/google", Target.CHANNEL),
+    ("https://youtube.com/user/Google", "youtube.com/user/google", Target.CHANNEL),
+    ("https://youtube.com/post/UgkxB", "youtube.com/post/UgkxB", Target.POST),
+    ("https://youtube.com/watch?v=tooshort", "youtube.com/watch?v=tooshort", None),
+    ("https://youtube.com/feed/trending", "youtube.com/feed/trending", None),
+]
+
+TIKTOK: Final[list[Example]] = [
+    ("https://www.tiktok.com/@Some.User?lang=en", "tiktok.com/@some.user", Target.PROFILE),
+    ("https://tiktok.com/@u1/video/73?is_from_webapp=1", "tiktok.com/video/73", Target.VIDEO),
+    ("https://m.tiktok.com/v/73.html?_r=1", "tiktok.com/video/73", Target.VIDEO),
+    ("https://www.tiktok.com/embed/v2/73", "tiktok.com/video/73", Target.VIDEO),
+    ("https://tiktok.com/player/v1/73", "tiktok.com/video/73", Target.VIDEO),
+    ("https://tiktok.com/@u1/photo/74", "tiktok.com/photo/74", Target.POST),
+    ("https://tiktok.com/@U1/live", "tiktok.com/@u1/live", Target.LIVE),
+    ("https://tiktok.com/@u1/playlist/My-74", "tiktok.com/@u1/playlist/74", Target.PLAYLIST),
+    ("https://vm.tiktok.com/ZMabC/?_t=1", "vm.tiktok.com/ZMabC", None),
+    ("https://vt.tiktok.com/ZMabC/", "vt.tiktok.com/ZMabC", None),
+    ("https://www.tiktok.com/t/ZMabC/", "tiktok.com/t/ZMabC", None),
+    ("https://tiktok.com/tag/cats?sender_device=pc", "tiktok.com/tag/cats", None),
+]
+
+TWITTER: Final[list[Example]] = [
+    ("https://twitter.com/Jack", "x.com/jack", Target.PROFILE),
+    ("https://mobile.twitter.com/jack?ref_src=twsrc", "x.com/jack", Target.PROFILE),
+    ("https://x.com/jack/with_replies", "x.com/jack", Target.PROFILE),
+    ("https://x.com/intent/follow?screen_name=Jack", "x.com/jack", Target.PROFILE),
+    ("https://x.com/intent/user?user_id=12", "x.com/i/user/12", Target.PROFILE),
+    ("https://twitter.com/jack/status/20?s=20&t=abc", "x.com/i/status/20", Target.POST),
+    ("https://x.com/jack/status/20/photo/1", "x.com/i/status/20", Target.POST),
+    ("https://x.com/i/web/status/20", "x.com/i/status/20", Target.POST),
+    ("https://x.com/intent/like?tweet_id=20", "x.com/i/status/20", Target.POST),
+    ("https://x.com/i/spaces/1aBc", "x.com/i/spaces/1aBc", Target.LIVE),
+    ("https://x.com/i/communities/15", "x.com/i/communities/15", Target.GROUP),
+    ("https://t.co/AbC1", "t.co/AbC1", None),
+    ("https://x.com/search?q=cats&src=typed", "x.com/search?q=cats", None),
+]
+
+TELEGRAM: Final[list[Example]] = [
+    ("https://telegram.me/Durov", "t.me/durov", Target.CHANNEL),
+    ("https://t.me/s/durov", "t.me/durov", Target.CHANNEL),
+    ("https://Durov.t.me/", "t.me/durov", Target.CHANNEL),
+    ("https://t.me/Durov/142?single", "t.me/durov/142", Target.POST),
+    ("https://t.me/s/durov/142", "t.me/durov/142", Target.POST),
+    ("https://t.me/forum/5/142", "t.me/forum/142", Target.POST),
+    ("https://t.me/durov/142?comment=7", "t.me/durov/142?comment=7", Target.POST),
+    ("https://t.me/c/100123/9/142", "t.me/c/100123/142", Target.POST),
+    ("https://t.me/durov/s/3", "t.me/durov/s/3", Target.STORY),
+    ("https://t.me/joinchat/AAAAAEkk2Wdo", "t.me/+AAAAAEkk2Wdo", Target.INVITE),
+    ("https://t.me/+AAAAAEkk2Wdo", "t.me/+AAAAAEkk2Wdo", Target.INVITE),
+    ("https://t.me/%2BAAAAAEkk2Wdo", "t.me/+AAAAAEkk2Wdo", Target.INVITE),
+    ("https://t.me/+4912345678", "t.me/+4912345678", Target.PROFILE),
+    ("https://t.me/Some_bot?start=Ref1", "t.me/some_bot?start=Ref1", Target.CHANNEL),
+    ("https://t.me/durov?boost", "t.me/durov?boost=", Target.CHANNEL),
+    ("https://t.me/boost/durov?boost=1", "t.me/durov?boost=", Target.CHANNEL),
+    ("https://t.me/boost/durov", "t.me/durov?boost=", Target.CHANNEL),
+    ("https://t.me/addstickers/Animals", "t.me/addstickers/Animals", None),
+]
+
+LINKEDIN: Final[list[Example]] = [
+    ("https://de.linkedin.com/in/Satya-N/?trk=x", "linkedin.com/in/satya-n", Target.PROFILE),
+    (
+        "https://www.linkedin.com/in/satya-n/details/skills/",
+        "linkedin.com/in/satya-n",
+        Target.PROFILE,
+    ),
+    ("https://linkedin.com/company/Acme/posts", "linkedin.com/company/acme", Target.PROFILE),
+    ("https://linkedin.com/groups/42/", "linkedin.com/groups/42", Target.GROUP),
+    (
+        "https://www.linkedin.com/posts/acme_so-nice-activity-7012-AbCd?utm_source=share&rcm=x",
+        "linkedin.com/feed/update/urn:li:activity:7012",
+        Target.POST,
+    ),
+    (
+        "https://www.linkedin.com/posts/acme_activity-7012-AbCd",
+        "linkedin.com/feed/update/urn:li:activity:7012",
+        Target.POST,
+    ),
+    (
+        "https://linkedin.com/feed/update/urn%3Ali%3Aactivity%3A7012/",
+        "linkedin.com/feed/update/urn:li:activity:7012",
+        Target.POST,
+    ),
+    (
+        "https://linkedin.com/embed/feed/update/urn:li:ugcPost:7013",
+        "linkedin.com/feed/update/urn:li:ugcPost:7013",
+        Target.POST,
+    ),
+    ("https://linkedin.com/pulse/A-title-by-me", "linkedin.com/pulse/A-title-by-me", Target.POST),
+    ("https://lnkd.in/eAbC", "lnkd.in/eAbC", None),
+]
+
+MUSIC: Final[list[Example]] = [
+    (
+        f"https://open.spotify.com/track/{_SPOTIFY_ID}?si=1",
+        f"open.spotify.com/track/{_SPOTIFY_ID}",
+        Target.TRACK,
+    ),
+    (
+        f"https://open.spotify.com/intl-de/track/{_SPOTIFY_ID}",
+        f"open.spotify.com/track/{_SPOTIFY_ID}",
+        Target.TRACK,
+    ),
+    (
+        f"https://open.spotify.com/embed/album/{_SPOTIFY_ID}",
+        f"open.spotify.com/album/{_SPOTIFY_ID}",
+        Target.ALBUM,
+    ),
+    (
+        f"https://play.spotify.com/artist/{_SPOTIFY_ID}/discography/all",
+        f"open.spotify.com/artist/{_SPOTIFY_ID}",
+        Target.ARTIST,
+    ),
+    (
+        f"https://open.spotify.com/user/Ann/playlist/{_SPOTIFY_ID}",
+        f"open.spotify.com/playlist/{_SPOTIFY_ID}",
+        Target.PLAYLIST,
+    ),
+    (
+        f"https://open.spotify.com/episode/{_SPOTIFY_ID}",
+        f"open.spotify.com/episode/{_SPOTIFY_ID}",
+        Target.EPISODE,
+    ),
+    (
+        f"https://open.spotify.com/show/{_SPOTIFY_ID}",
+        f"open.spotify.com/show/{_SPOTIFY_ID}",
+        Target.SHOW,
+    ),
+    ("https://open.spotify.com/user/Ann", "open.spotify.com/user/Ann", Target.PROFILE),
+    ("https://spotify.link/aBcD", "spotify.link/aBcD", None),
+    ("https://m.soundcloud.com/Artist", "soundcloud.com/artist", Target.PROFILE),
+    ("https://soundcloud.com/artist/tracks", "soundcloud.com/artist", Target.PROFILE),
+    (
+        "https://soundcloud.com/Artist/Song?si=1&utm_medium=x",
+        "soundcloud.com/artist/song",
+        Target.TRACK,
+    ),
+    ("https://soundcloud.com/artist/song/s-AbC", "soundcloud.com/artist/song/s-AbC", Target.TRACK),
+    ("https://soundcloud.com/artist/sets/Mix", "soundcloud.com/artist/sets/mix", Target.PLAYLIST),
+    ("https://on.soundcloud.com/AbC", "on.soundcloud.com/AbC", None),
+    ("https://soundcloud.com/discover", "soundcloud.com/discover", None),
+]
+
+OTHERS: Final[list[Example]] = [
+    ("https://m.twitch.tv/Ninja", "twitch.tv/ninja", Target.CHANNEL),
+    ("https://www.twitch.tv/ninja/about", "twitch.tv/ninja", Target.CHANNEL),
+    ("https://player.twitch.tv/?channel=Ninja&parent=x", "twitch.tv/ninja", Target.CHANNEL),
+    ("https://twitch.tv/videos/12?t=1h", "twitch.tv/videos/12", Target.VIDEO),
+    ("https://twitch.tv/ninja/v/12", "twitch.tv/videos/12", Target.VIDEO),
+    ("https://twitch.tv/ninja/clip/FunnyCat-1", "clips.twitch.tv/FunnyCat-1", Target.VIDEO),
+    ("https://clips.twitch.tv/FunnyCat-1", "clips.twitch.tv/FunnyCat-1", Target.VIDEO),
+    ("https://twitch.tv/directory", "twitch.tv/directory", None),
+    ("https://old.reddit.com/r/Cats/", "reddit.com/r/cats", Target.GROUP),
+    ("https://reddit.com/u/Ann/submitted", "reddit.com/user/ann", Target.PROFILE),
+    ("https://reddit.com/r/cats/comments/1abc/a_title/", "reddit.com/comments/1abc", Target.POST),
+    ("https://redd.it/1abc", "reddit.com/comments/1abc", Target.POST),
+    ("https://reddit.com/gallery/1abc", "reddit.com/comments/1abc", Target.POST),
+    (
+        "https://reddit.com/r/cats/comments/1abc/a_title/k2?context=3",
+        "reddit.com/comments/1abc/comment/k2",
+        Target.POST,
+    ),
+    ("https://www.reddit.com/r/cats/s/AbC1", "reddit.com/r/cats/s/AbC1", Target.POST),
+    ("https://www.pinterest.de/pin/123/", "pinterest.com/pin/123", Target.POST),
+    ("https://pinterest.co.uk/pin/a-cat--123/", "pinterest.com/pin/123", Target.POST),
+    ("https://pinterest.com/Ann/_created/", "pinterest.com/ann", Target.PROFILE),
+    ("https://br.pinterest.com/Ann/Cat-Pics/", "pinterest.com/ann/cat-pics", Target.BOARD),
+    ("https://pin.it/AbC1", "pin.it/AbC1", None),
+    ("https://www.threads.net/@Ann?xmt=1", "threads.com/@ann", Target.PROFILE),
+    ("https://threads.com/@ann/post/CxY_1", "threads.com/t/CxY_1", Target.POST),
+    ("https://threads.net/t/CxY_1/", "threads.com/t/CxY_1", Target.POST),
+    ("https://www.snapchat.com/add/Ann?share_id=1", "snapchat.com/@ann", Target.PROFILE),
+    ("https://snapchat.com/@ann/spotlight/W7_a", "snapchat.com/spotlight/W7_a", Target.VIDEO),
+    ("https://t.snapchat.com/AbC1", "t.snapchat.com/AbC1", None),
+    ("https://discord.gg/AbC1", "discord.com/invite/AbC1", Target.INVITE),
+    ("https://discordapp.com/invite/AbC1", "discord.com/invite/AbC1", Target.INVITE),
+    ("https://ptb.discord.com/channels/1/2/3", "discord.com/channels/1/2/3", Target.POST),
+    ("https://discord.com/channels/1/2", "discord.com/channels/1/2", Target.CHANNEL),
+    ("https://m.vk.com/Durov", "vk.com/durov", Target.PROFILE),
+    ("https://vk.ru/id1?from=search", "vk.com/id1", Target.PROFILE),
+    ("https://vk.com/public77", "vk.com/club77", Target.GROUP),
+    ("https://vk.com/durov?w=wall1_45", "vk.com/wall1_45", Target.POST),
+    ("https://vk.com/wall-1_45?reply=46", "vk.com/wall-1_45?reply=46", Target.POST),
+    ("https://vk.com/feed?z=video-1_45%2Fpl_cat_feed", "vk.com/video-1_45", Target.VIDEO),
+    ("https://vkvideo.ru/video-1_45", "vk.com/video-1_45", Target.VIDEO),
+    ("https://vk.com/al_profile.php", "vk.com/al_profile.php", None),
+]
+
+ANYWHERE: Final[list[Example]] = [
+    ("HTTP://EXAMPLE.com:80/A/", "example.com/A", None),
+    ("https://example.com:443", "example.com", None),
+    ("https://example.com:8443/a", "example.com:8443/a", None),
+    ("https://example.com./a#top", "example.com/a", None),
+    ("https://example.com/a/./b/../c", "example.com/a/c", None),
+    ("https://example.com/%7eann/%c3%A9t%C3%A9", "example.com/~ann/%C3%A9t%C3%A9", None),
+    ("https://example.com/été", "example.com/%C3%A9t%C3%A9", None),
+    ("https://example.com/a%2Fb", "example.com/a%2Fb", None),
+    ("https://example.com/%zz", "example.com/%25zz", None),
+    ("https://example.com/?b=2&a=1&utm_source=x&fbclid=y", "example.com?a=1&b=2", None),
+    ("https://example.com/?ref=ann&t=5", "example.com?ref=ann&t=5", None),
+    ("https://www.example.com/", "www.example.com", None),
+    ("https://Bücher.example/", "xn--bcher-kva.example", None),
+    ("https://straße.example/", "xn--strae-oqa.example", None),
+    ("https://例え。example/", "xn--r8jz45g.example", None),
+    ("http://[2001:DB8::1]:8080/a", "[2001:db8::1]:8080/a", None),
+    ("https://notinstagram.com/p/abc", "notinstagram.com/p/abc", None),
+    ("https://instagram.com.example/p/abc/", "instagram.com.example/p/abc", None),
+    ("https://instagram.com:8080/Ann/", "instagram.com:8080/Ann", None),
+]
+
+EXAMPLES: Final = [
+    *INSTAGRAM,
+    *FACEBOOK,
+    *YOUTUBE,
+    *TIKTOK,
+    *TWITTER,
+    *TELEGRAM,
+    *LINKEDIN,
+    *MUSIC,
+    *OTHERS,
+    *ANYWHERE,
+]

@@ -1,0 +1,408 @@
+"""Operators and what providers sell: mirror, import, findings, mark-up rules, price history."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.catalog import mirror
+from app.catalog.listing import Part, read_list
+from app.catalog.mirror import SYNC
+from app.core import work
+from app.core.runtime import Runtime
+from app.operators.permissions import Role
+from app.providers.protocol import CatalogEntry
+from app.supply import service as supply
+from app.supply.models import Provider
+from tests.fixtures.world import OperatorCaller, RouteTo, World
+from tests.http.problems import pointers, problem
+from tests.http.routes import ABSENT, BODIES
+from tests.http.test_operators_supply import call
+from tests.http.test_reads import walk
+
+
+def entry(service: str, rate_micros: int = 500_000, **fields: Any) -> CatalogEntry:
+    facts: dict[str, Any] = {
+        "service": service,
+        "name": f"Service {service}",
+        "service_type": "Default",
+        "category": "Growth",
+        "rate_micros": rate_micros,
+        "min": 10,
+        "max": 1000,
+        "refill": True,
+        "cancel": False,
+        "dripfeed": False,
+    }
+    return CatalogEntry(**(facts | fields))
+
+
+async def sync(runtime: Runtime, provider: Provider, *entries: CatalogEntry) -> None:
+    """A sync of this list, as a worker makes it."""
+    listing = read_list(entries)
+    async with runtime.uow.begin() as session:
+        run = await mirror.begin(session, provider.id)
+        part = Part(single=listing.single, repeated=tuple(listing.repeated.values()))
+        counts = await mirror.apply(session, run, part)
+        await mirror.end(session, run, failure=None, remark=None, counts=counts)
+
+
+def public(provider: Provider) -> str:
+    return supply.public_provider_id(provider.id)
+
+
+def wanted(provider: Provider, service: str = "7", **fields: Any) -> dict[str, Any]:
+    item = {"provider_id": public(provider), "provider_service": service}
+    words = {"platform": "example", "kind": "followers", "markup": {"percent_basis_points": 3000}}
+    return item | words | fields
+
+
+@pytest.fixture
+async def operator(world: World) -> OperatorCaller:
+    """One who has the catalogue's role and no other."""
+    return await world.operator(roles=[Role.CATALOGUE])
+
+
+class TestImport:
+    async def test_an_imported_service_is_routed_priced_and_off_sale(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        provider = await world.provider()
+        pack = entry("8", 4_500_000, service_type="package", min=1, max=1)
+        await sync(runtime, provider, entry("7", min=0, max=10**12), pack)
+        body = {
+            "services": [
+                wanted(provider, name="Ours", category="Growth+", tier="premium"),
+                wanted(provider, "8", markup={"percent_basis_points": 0, "step": "0.99"}),
+            ]
+        }
+
+        made = await call(client, operator, "POST", "/provider-services/import", body)
+
+        assert made.status_code == 201, made.text
+        first, second = made.json()["data"]
+        assert first == {
+            "service_id": first["service_id"],
+            "name": "Ours",
+            "type": "default",
+            "rate": {"amount": "0.65", "currency": "USD"},
+            "min_quantity": 1,
+            "max_quantity": 100_000_000,
+        }
+        assert (second["type"], second["rate"]["amount"]) == ("package", "4.95")
+        read = await call(client, operator, "GET", f"/services/{first['service_id']}")
+        service = read.json()
+        assert (service["state"], service["attestation"]) == ("off_sale", None)
+        assert (service["markup_basis_points"], service["refill"]) == (3000, True)
+        [route] = service["routes"]
+        assert (route["provider_service"], route["cost"], route["state"]) == ("7", "0.50", "open")
+        again = await call(client, operator, "POST", "/provider-services/import", body)
+        assert pointers(problem(again, 422, "invalid-input")) == [
+            "/services/0/provider_service",
+            "/services/1/provider_service",
+        ]
+        assert await world.count("services") == 2
+
+    @pytest.mark.refuses("operatorImportServices", "invalid-input")
+    @pytest.mark.parametrize(
+        ("fields", "blamed"),
+        [
+            ({"provider_service": "8"}, "provider_service"),
+            ({"provider_id": ABSENT["provider_id"]}, "provider_service"),
+            ({"provider_id": "nobody"}, "provider_service"),
+            ({"provider_service": "odd"}, "provider_service"),
+            ({"provider_service": "twice"}, "provider_service"),
+            ({"markup": None}, "markup"),
+        ],
+    )
+    async def test_what_cannot_be_imported_is_refused_by_name_and_nothing_is_made(
+        self,
+        fields: dict[str, Any],
+        blamed: str,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        provider = await world.provider()
+        twice = (entry("twice"), entry("twice"))
+        await sync(runtime, provider, entry("7"), entry("9"), entry("odd", service_type="Odd"))
+        await sync(runtime, provider, *twice)
+        body = {"services": [wanted(provider, "9"), wanted(provider, **fields)]}
+
+        answer = await call(client, operator, "POST", "/provider-services/import", body)
+
+        assert pointers(problem(answer, 422, "invalid-input")) == [f"/services/1/{blamed}"]
+        assert await world.count("services") == 0
+
+    async def test_a_service_is_imported_once_and_only_at_a_known_rate(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        provider = await world.provider(currency="EUR")
+        await sync(runtime, provider, entry("7"))
+        body = {"services": [wanted(provider), wanted(provider)]}
+
+        answer = await call(client, operator, "POST", "/provider-services/import", body)
+        assert pointers(problem(answer, 422, "invalid-input")) == [
+            "/services/0/provider_id",
+            "/services/1/provider_service",
+        ]
+        await call(client, operator, "PUT", "/exchange-rates/EUR", {"rate": "2.00"})
+        await call(client, operator, "PUT", "/markup-rules/default", {"percent_basis_points": 0})
+        body = {"services": [wanted(provider, markup=None)]}
+        made = await call(client, operator, "POST", "/provider-services/import", body)
+
+        assert made.json()["data"][0]["rate"]["amount"] == "1.00"
+
+
+class TestMirror:
+    async def test_what_providers_sell_is_listed_with_its_history(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        provider, other = await world.provider(), await world.provider(currency="EUR")
+        await sync(runtime, other, entry("1"))
+        await sync(runtime, provider, *(entry(str(n)) for n in range(5)))
+        await sync(runtime, provider, entry("3", 600_000))
+        mine = {"provider_id": public(provider)}
+
+        listed = await walk(client, operator, "/v1/operator/provider-services", 2, **mine)
+        gone = await walk(client, operator, "/v1/operator/provider-services", 2, gone=True)
+        changes = await walk(
+            client,
+            operator,
+            "/v1/operator/provider-service-changes",
+            1,
+            provider_service="3",
+            **mine,
+        )
+
+        assert [one["provider_service"] for one in listed] == ["4", "3", "2", "1", "0"]
+        assert listed[1]["rate"] == {"amount": "0.60", "currency": "USD"}
+        assert gone == []
+        assert [(one["what"], one["before"], one["after"].get("rate")) for one in changes] == [
+            ("price", {"rate": "0.50"}, "0.60"),
+            ("new", {}, "0.50"),
+        ]
+
+    async def test_an_operator_has_a_provider_synced_now(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        provider = await world.provider()
+
+        asked = await call(client, operator, "POST", f"/providers/{public(provider)}/sync")
+
+        assert (asked.status_code, asked.json()["provider_id"]) == (202, public(provider))
+        async with runtime.uow.begin() as session:
+            assert await work.due_lanes(session, SYNC) == [str(provider.id)]
+
+    async def test_syncs_are_listed_with_what_they_found(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        provider, other = await world.provider(), await world.provider()
+        await sync(runtime, other, entry("1"))
+        for _ in range(3):
+            await sync(runtime, provider, entry("1"), entry("2"))
+        mine = {"provider_id": public(provider)}
+
+        runs = await walk(client, operator, "/v1/operator/catalogue-syncs", 2, **mine)
+
+        assert [(run["outcome"], run["counts"]) for run in runs] == [
+            ("ok", {}),
+            ("ok", {}),
+            ("ok", {"new": 2}),
+        ]
+
+    async def test_a_provider_may_have_a_threshold_of_its_own(
+        self, client: httpx.AsyncClient, world: World, operator: OperatorCaller
+    ) -> None:
+        path = f"/providers/{public(await world.provider())}/sync-rule"
+
+        before = await call(client, operator, "GET", path)
+        put = await call(client, operator, "PUT", path, {"price_jump_basis_points": 500})
+        after = await call(client, operator, "GET", path)
+
+        assert before.json()["price_jump_basis_points"] == 2000
+        assert put.json() == after.json()
+        assert after.json()["price_jump_basis_points"] == 500
+
+
+class TestFindings:
+    async def open_finding(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
+    ) -> tuple[dict[str, Any], int]:
+        provider = await world.provider()
+        service = await world.service(routes=[RouteTo(provider)])
+        await sync(runtime, provider, entry("101", 5_000_000))
+        listed = await walk(client, operator, "/v1/operator/catalogue-findings", 1, state="open")
+        [finding] = listed
+        return finding, service.id
+
+    async def test_an_accepted_finding_opens_the_route_and_is_in_the_audit_log(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        finding, service_id = await self.open_finding(client, world, runtime, operator)
+        assert (finding["kind"], finding["before"], finding["after"]) == (
+            "price_jump",
+            {"rate": "0.50"},
+            {"rate": "5.00"},
+        )
+
+        path = f"/catalogue-findings/{finding['id']}/accept"
+        accepted = await call(client, operator, "POST", path, {"note": "talked to them"})
+
+        assert accepted.status_code == 200, accepted.text
+        assert accepted.json()["state"] == "accepted"
+        assert accepted.json()["decided_by"] == f"operator:{operator.id}"
+        service = (await call(client, operator, "GET", f"/services/{service_id}")).json()
+        assert [(one["state"], one["cost"]) for one in service["routes"]] == [("open", "5.00")]
+        log = await call(client, await world.operator(), "GET", "/audit-log")
+        [act, *_] = log.json()["data"]
+        assert (act["action"], act["subject"]) == ("finding.accept", f"finding:{finding['id']}")
+
+    @pytest.mark.refuses("operatorAcceptFinding", "finding-decided")
+    @pytest.mark.refuses("operatorRejectFinding", "finding-decided")
+    async def test_a_finding_is_decided_once(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        finding, _ = await self.open_finding(client, world, runtime, operator)
+        path = f"/catalogue-findings/{finding['id']}"
+        rejected = await call(client, operator, "POST", f"{path}/reject", {})
+        assert rejected.json()["state"] == "rejected"
+
+        again = await call(client, operator, "POST", f"{path}/reject", {})
+        problem(again, 409, "finding-decided")
+        await call(client, operator, "POST", f"{path}/accept", {})
+        again = await call(client, operator, "POST", f"{path}/accept", {})
+        problem(again, 409, "finding-decided")
+
+    @pytest.mark.refuses("operatorAcceptFinding", "nothing-to-accept")
+    async def test_of_an_id_that_is_listed_twice_nothing_can_be_accepted(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        provider = await world.provider()
+        await sync(runtime, provider, entry("7"), entry("7", 600_000))
+        [finding] = await walk(client, operator, "/v1/operator/catalogue-findings", 1)
+        assert [one["rate"] for one in finding["after"]["entries"]] == ["0.50", "0.60"]
+
+        path = f"/catalogue-findings/{finding['id']}/accept"
+        problem(await call(client, operator, "POST", path, {}), 409, "nothing-to-accept")
+
+    @pytest.mark.refuses("operatorChangeRoute", "route-quarantined")
+    async def test_a_route_is_not_opened_past_a_finding(
+        self,
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+        operator: OperatorCaller,
+    ) -> None:
+        _, service_id = await self.open_finding(client, world, runtime, operator)
+        service = (await call(client, operator, "GET", f"/services/{service_id}")).json()
+        [route] = service["routes"]
+        assert (route["state"], route["closed_reason"]) == ("closed", "quarantine")
+
+        path = f"/services/{service_id}/routes/{route['id']}"
+        answer = await call(client, operator, "PATCH", path, {"state": "open"})
+
+        problem(answer, 409, "route-quarantined")
+
+
+class TestPrices:
+    async def test_rules_are_put_listed_and_taken_away(
+        self, client: httpx.AsyncClient, world: World, operator: OperatorCaller
+    ) -> None:
+        provider, service = await world.provider(), await world.service()
+        subjects = ["default", public(provider), str(service.id)]
+        rule = {"percent_basis_points": 3000, "fixed": "0.10", "step": "0.01", "floor": "0.50"}
+        for subject in subjects * 2:
+            put = await call(client, operator, "PUT", f"/markup-rules/{subject}", rule)
+            assert put.status_code == 200, put.text
+            assert put.json() == rule | {
+                "subject": subject,
+                "automatic": True,
+                "changed_at": put.json()["changed_at"],
+            }
+
+        listed = await walk(client, operator, "/v1/operator/markup-rules", 2)
+        assert [one["subject"] for one in listed] == subjects[::-1]
+        for subject in subjects:
+            path = f"/markup-rules/{subject}"
+            assert (await call(client, operator, "DELETE", path)).status_code == 204
+            problem(await call(client, operator, "DELETE", path), 404, "not-found")
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"percent_basis_points": -10_001},
+            {"percent_basis_points": 1_000_001},
+            {"percent_basis_points": 0.5},
+            {"fixed": "-0.01"},
+            {"step": "0"},
+            {"floor": 1},
+            {"automatic": "yes"},
+        ],
+    )
+    async def test_a_rule_out_of_its_bounds_is_refused(
+        self, fields: dict[str, Any], client: httpx.AsyncClient, operator: OperatorCaller
+    ) -> None:
+        body = BODIES["operatorPutMarkupRule"] | fields
+
+        answer = await call(client, operator, "PUT", "/markup-rules/default", body)
+
+        assert pointers(problem(answer, 422, "validation-failed")) == [f"/{next(iter(fields))}"]
+
+    @pytest.mark.parametrize("subject", ["nobody", "0", "9" * 30, "٣"])
+    async def test_a_rule_for_nothing_is_refused(
+        self, subject: str, client: httpx.AsyncClient, operator: OperatorCaller
+    ) -> None:
+        body = BODIES["operatorPutMarkupRule"]
+
+        answer = await call(client, operator, "PUT", f"/markup-rules/{subject}", body)
+
+        problem(answer, 404, "not-found")
+
+    async def test_every_price_of_a_service_is_told_with_who_set_it(
+        self, client: httpx.AsyncClient, world: World, operator: OperatorCaller
+    ) -> None:
+        service = await world.service(rate="0.90")
+        await call(client, operator, "PATCH", f"/services/{service.id}", {"rate": "1.00"})
+
+        path = f"/v1/operator/services/{service.id}/prices"
+        prices = await walk(client, operator, path, 1)
+
+        assert [(one["rate"]["amount"], one["cost"], one["reason"]) for one in prices] == [
+            ("1.00", None, "changed"),
+            ("0.90", None, "created"),
+        ]
+        assert prices[0]["actor"] == f"operator:{operator.id}"
