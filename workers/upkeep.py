@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from app.catalog import gauges as catalogue_gauges
 from app.core import gauges, idempotency, work
 from app.core.db import Session
 from app.core.gauges import Sample
@@ -82,8 +83,9 @@ async def measure(_context: WorkerContext, session: Session) -> None:
         samples.append(Sample("smmos_work_age_seconds", labels, float(age)))
     samples += await order_gauges.samples(session)
     samples += await provider_gauges.samples(session)
+    samples += await catalogue_gauges.samples(session)
     names = {"smmos_work_due", "smmos_work_age_seconds"}
-    names |= order_gauges.NAMES | provider_gauges.NAMES
+    names |= order_gauges.NAMES | provider_gauges.NAMES | catalogue_gauges.NAMES
     await gauges.replace(session, names, samples)
 
 

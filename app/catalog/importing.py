@@ -156,6 +156,7 @@ def _columns(ready: _Ready) -> dict[str, Any]:
         "markup_basis_points": markup_basis_points(rate=rate, cost=ready.cost),
         "package_units": None,
         "below_cost_allowed": False,
+        "outreach_allowed": False,
         "refill": found.refill,
         "cancel": found.cancel,
         "deliver_hours_min": DELIVER_HOURS[0],

@@ -145,8 +145,8 @@ def _price(row: Any) -> tuple[int, int, int, int] | None:
     if rate.micros == row.rate_micros:
         return None
     largest = charge_rounded_up(rate=rate, price_unit=row.price_unit, quantity=row.max_quantity)
-    if largest.micros > AMOUNT_MICROS_MAX:
-        # Its cost is above the old price by now, so that orders of it are refused.
+    if max(largest, cost).micros > AMOUNT_MICROS_MAX:
+        # What costs more than the old price by now is refused when it is ordered.
         log.warning("price_too_large_to_write", service_id=row.id)
         return None
     return row.id, rate.micros, markup_basis_points(rate=rate, cost=cost), cost.micros

@@ -160,18 +160,24 @@ async def change(
     puts_on_sale = fields.get("state") == ServiceState.ON_SALE
     if puts_on_sale and not await repository.find_attestation(session, service_id):
         raise NotAttested
+    if not _may_be_sold(service, fields):
+        if puts_on_sale:
+            raise OutreachNotAllowed
+        fields = fields | {"state": ServiceState.OFF_SALE}
     rate_before = service.rate_micros
     for name, value in fields.items():
         setattr(service, name, value)
-    if FORMS[ServiceType(service.type)].reaches_others and not service.outreach_allowed:
-        if puts_on_sale:
-            raise OutreachNotAllowed
-        service.state = ServiceState.OFF_SALE
     _refuse_contradictions(service)
     await session.flush()  # a refusal of the database must show here, in the edge's block
     if service.rate_micros != rate_before:
         await _record_price(session, service, PriceReason.CHANGED, by)
     return service
+
+
+def _may_be_sold(service: Service, fields: dict[str, Any]) -> bool:
+    """Whether, after this change, it reaches only people who asked, or may reach others."""
+    allowed: bool = fields.get("outreach_allowed", service.outreach_allowed)
+    return allowed or not FORMS[ServiceType(service.type)].reaches_others
 
 
 async def _record_price(session: Session, service: Service, reason: PriceReason, by: Actor) -> None:

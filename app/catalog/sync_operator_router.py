@@ -32,6 +32,7 @@ from app.operators.permissions import Permission
 from app.supply import service as supply
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
+from app.web.fields import Line
 from app.web.openapi import BODY, GUARDED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
@@ -42,7 +43,7 @@ router = APIRouter(
 OfProvider = Annotated[
     str | None, Query(pattern=rf"^{supply.PREFIX}_[0-9a-f]{{32}}$", description="Only its own.")
 ]
-OfService = Annotated[str | None, Query(max_length=64, description="Only of this one.")]
+OfService = Annotated[Line | None, Query(max_length=64, description="Only of this one.")]
 
 
 @router.get("/provider-services", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))

@@ -196,6 +196,27 @@ class TestMirror:
             ("new", {}, "0.50"),
         ]
 
+    @pytest.mark.parametrize(
+        ("path", "filters", "blamed"),
+        [
+            ("provider-service-changes", {"provider_service": "a\u0000"}, "provider_service"),
+            ("provider-service-changes", {"provider_id": "prv_1"}, "provider_id"),
+            ("provider-services", {"gone": "perhaps"}, "gone"),
+            ("catalogue-findings", {"state": "lost"}, "state"),
+        ],
+    )
+    async def test_a_filter_that_breaks_its_rule_is_refused_by_its_name(
+        self,
+        path: str,
+        filters: dict[str, str],
+        blamed: str,
+        client: httpx.AsyncClient,
+        operator: OperatorCaller,
+    ) -> None:
+        answer = await client.get(f"/v1/operator/{path}", params=filters, headers=operator.headers)
+
+        assert pointers(problem(answer, 422, "validation-failed")) == [blamed]
+
     async def test_an_operator_has_a_provider_synced_now(
         self,
         client: httpx.AsyncClient,

@@ -210,16 +210,14 @@ class TestMirror:
     async def test_a_list_that_shrank_empties_no_shop(self, desk: Desk, size: int) -> None:
         provider = await desk.world.provider()
         await desk.sync(provider, *(listed(n) for n in range(5)))
-        for _ in range(3):
-            synced = await desk.sync(provider)
+        told = f"the list shrank: {size} services, 5 were known"
         desk.panel.sells(*(listed(n, "9.99") for n in range(size)))
         for _ in range(3):
-            synced = await desk.sync(provider)
-            assert synced.failure == f"the list shrank: {size} services, 5 were known"
+            assert (await desk.sync(provider)).failure == told
         async with desk.runtime.uow.begin() as session:
             assert len(await mirror.listed_before(session, provider.id)) == 5
             [run, *_] = await mirror.run_page(session, provider_id=None, after=None, limit=1)
-        assert (run.outcome, run.why) == ("failed", synced.failure)
+        assert (run.outcome, run.why) == ("failed", told)
         believed = await desk.sync(provider, may_shrink=True)
         assert believed.failure is None
         assert believed.counts["missing"] == 5 - size
@@ -227,9 +225,9 @@ class TestMirror:
     async def test_a_provider_that_does_not_answer_changes_nothing(self, desk: Desk) -> None:
         provider, service = await desk.open()
         desk.panel.status = 503
+        told = "the provider did not answer as it should: server"
         for _ in range(3):
-            synced = await desk.sync(provider)
-        assert synced.failure == "the provider did not answer as it should: server"
+            assert (await desk.sync(provider)).failure == told
         assert closed(await desk.route(service)) is None
 
     async def test_a_dry_run_tells_what_a_sync_would_do_and_does_nothing(self, desk: Desk) -> None:
@@ -517,9 +515,21 @@ class TestPrices:
         [_, price] = await desk.prices(services[0])
         assert (price.rate_micros, price.actor) == (1_000_000, "operator:opr_1")
 
-    async def test_a_price_too_large_to_write_is_left_alone(self, desk: Desk) -> None:
+    @pytest.mark.parametrize(
+        ("rule", "cost"),
+        [
+            (MarkupRule(0, floor=Money.parse("9000000000")), "0.50"),
+            (MarkupRule(-10_000), "1000000000000"),
+        ],
+    )
+    async def test_a_price_or_cost_too_large_to_write_is_left_alone(
+        self, desk: Desk, rule: MarkupRule, cost: str
+    ) -> None:
         provider, service = await desk.open()
-        await desk.rule(service, MarkupRule(0, floor=Money.parse("9000000000")))
+        if cost != "0.50":
+            await desk.sync(provider, listed(rate=cost))
+            await desk.accept(await desk.finding())
+        await desk.rule(service, rule)
         assert (await desk.sync(provider)).failure is None
         assert (await desk.service(service)).rate_micros == 900_000
 
