@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -17,7 +18,7 @@ from app.core.db import Session
 from app.core.money import Money
 from app.core.settings import load_settings
 from app.providers.protocol import Adapter, ProviderAccount, ProviderUnreachable
-from app.providers.registry import get_adapter
+from app.providers.registry import AdapterUnknown, dialect_of, get_adapter
 from app.providers.wire import Wire
 from app.supply import service as supply
 from app.supply.models import Provider
@@ -37,15 +38,6 @@ def add_provider(
     name: Annotated[str, typer.Option(help="What you call it.")],
     base_url: Annotated[str, typer.Option(help="Where its API answers.")],
     currency: Annotated[str, typer.Option(help="What it bills in, such as USD.")],
-    api_key: Annotated[
-        str,
-        typer.Option(
-            help="Asked for unless the variable holds it: other users can read arguments.",
-            envvar="PROVIDER_API_KEY",
-            prompt="API key of the provider",
-            hide_input=True,
-        ),
-    ],
     adapter: Annotated[str, typer.Option(help="Its dialect.")] = "panel_v2",
     in_flight_max: Annotated[int, typer.Option(help="Orders on the wire at once.")] = 8,
     calls_per_minute: Annotated[
@@ -53,19 +45,33 @@ def add_provider(
     ] = supply.CALLS_PER_MINUTE_DEFAULT,
     simulated: Annotated[bool, typer.Option(help="It is a simulator.")] = False,
 ) -> None:
-    """Open an account; the API key is kept encrypted and never shown."""
+    """Open an account. What it signs in with is asked for, unless variables such as PROVIDER_KEY
+    hold it (other users can read arguments); it is kept encrypted and never shown.
+    """
     body = checked(
         ProviderCreate,
         name=name,
         adapter=adapter,
         base_url=base_url,
-        credentials={"key": api_key},
+        credentials=_credentials(adapter),
         currency=currency,
         in_flight_max=in_flight_max,
         calls_per_minute=calls_per_minute,
         simulated=simulated,
     )
     asyncio.run(_add_provider(body))
+
+
+def _credentials(adapter: str) -> dict[str, str]:
+    try:
+        names = dialect_of(adapter).credentials
+    except AdapterUnknown as unknown:
+        raise CommandFailed(f"adapter: {unknown}") from None
+    return {
+        name: os.environ.get(f"PROVIDER_{name.upper()}")
+        or typer.prompt(f"{name} of the provider", hide_input=True)
+        for name in names
+    }
 
 
 async def _add_provider(body: ProviderCreate) -> None:

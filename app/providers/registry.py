@@ -2,17 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.providers.adapters import manual, panel_v2, smoservice
 from app.providers.protocol import Adapter
 from app.providers.wire import Wire
 
-ADAPTERS: Final[Mapping[str, Callable[[Wire], Adapter]]] = MappingProxyType(
+
+class Dialect(NamedTuple):
+    """How an adapter is made, and what an account must hold to sign in."""
+
+    make: Callable[[Wire], Adapter]
+    credentials: tuple[str, ...]
+
+
+ADAPTERS: Final[Mapping[str, Dialect]] = MappingProxyType(
     {
-        panel_v2.NAME: panel_v2.PanelV2,
-        smoservice.NAME: smoservice.SmoService,
-        manual.NAME: lambda _wire: manual.Manual(),
+        panel_v2.NAME: Dialect(panel_v2.PanelV2, ("key",)),
+        smoservice.NAME: Dialect(smoservice.SmoService, ("user_id", "api_key")),
+        manual.NAME: Dialect(lambda _wire: manual.Manual(), ()),
     }
 )
 
@@ -29,7 +37,12 @@ class AdapterUnknown(LookupError):
 
 def get_adapter(name: str, wire: Wire) -> Adapter:
     """The adapter of that name, speaking over `wire`. Raises AdapterUnknown."""
-    make = ADAPTERS.get(name)
-    if make is None:
+    return dialect_of(name).make(wire)
+
+
+def dialect_of(name: str) -> Dialect:
+    """Raises AdapterUnknown."""
+    dialect = ADAPTERS.get(name)
+    if dialect is None:
         raise AdapterUnknown(name)
-    return make(wire)
+    return dialect

@@ -71,6 +71,7 @@ async def register(
     if adapter not in ADAPTERS:
         known = ", ".join(sorted(ADAPTERS))
         raise InvalidInput(errors=(FieldProblem("/adapter", f"must be one of: {known}"),))
+    _refuse_credentials(adapter, credentials)
     if await repository.find_by_name(session, name):
         raise ProviderNameTaken
     provider_id = new_id()
@@ -97,6 +98,21 @@ async def register(
     await session.flush()  # the probe's row is found by the provider's id
     await work.put(session, PROBE, str(provider_id))
     return provider
+
+
+def _refuse_credentials(adapter: str, credentials: Mapping[str, str]) -> None:
+    """An account signs in with just what its dialect asks for, each by its name."""
+    wanted = ADAPTERS[adapter].credentials
+    problems = [
+        FieldProblem(f"/credentials/{name}", f"is required by {adapter}")
+        for name in wanted
+        if name not in credentials
+    ]
+    if credentials.keys() - set(wanted):
+        rule = f"must be only: {', '.join(wanted)}" if wanted else f"must be empty for {adapter}"
+        problems.append(FieldProblem("/credentials", rule))
+    if problems:
+        raise InvalidInput(errors=tuple(problems))
 
 
 def _place(provider_id: UUID) -> Place:
@@ -173,6 +189,7 @@ async def change_credentials(
     session: Session, keys: KeyRing, provider: Provider, credentials: Mapping[str, str]
 ) -> None:
     """Replace what we sign in with, sealed under the current master key."""
+    _refuse_credentials(provider.adapter, credentials)
     sealed = keys.seal(orjson.dumps(dict(credentials)), _place(provider.id))
     await repository.change(session, provider.id, {"credentials": sealed})
 

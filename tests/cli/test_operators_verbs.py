@@ -116,7 +116,7 @@ def test_an_operator_is_added_with_a_key_that_is_shown_once(shell: Shell) -> Non
 def test_a_provider_is_added_paused_and_resumed_and_its_key_is_never_shown(
     shell: Shell, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PROVIDER_API_KEY", "hush-hush")
+    monkeypatch.setenv("PROVIDER_KEY", "hush-hush")
     added = shell(
         *("providers", "add", "--name", "North", "--currency", "USD"),
         *("--base-url", "http://127.0.0.1:9/api/v2"),
@@ -131,3 +131,17 @@ def test_a_provider_is_added_paused_and_resumed_and_its_key_is_never_shown(
     acts = audit_log(settings)
     assert [a.action for a in acts] == ["provider.create", "provider.pause", "provider.resume"]
     assert "hush" not in "".join(act.body for act in acts) + shell("providers", "list").out
+
+
+def test_a_provider_of_another_dialect_is_asked_for_what_that_signs_in_with(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVIDER_USER_ID", "17")
+    monkeypatch.setenv("PROVIDER_API_KEY", "hush-hush")
+    account = ("--currency", "USD", "--base-url", "http://127.0.0.1:9/api")
+    added = shell("providers", "add", "--name", "South", "--adapter", "smoservice", *account)
+    assert added.code == 0
+    by_hand = shell("providers", "add", "--name", "People", "--adapter", "manual", *account)
+    assert by_hand.code == 0
+    refused = shell("providers", "add", "--name", "East", "--adapter", "telex", *account)
+    assert (refused.code, "No adapter is called 'telex'" in refused.err) == (1, True)

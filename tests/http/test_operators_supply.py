@@ -100,6 +100,35 @@ class TestProviders:
         [pointer] = pointers(problem(answer, 422, "validation-failed"))
         assert pointer.split("/")[1] == next(iter(fields))
 
+    @pytest.mark.parametrize(
+        ("adapter", "credentials", "blamed"),
+        [
+            ("panel_v2", {}, ["/credentials/key"]),
+            ("panel_v2", {"key": "x", "user_id": "17"}, ["/credentials"]),
+            ("smoservice", {"user_id": "17"}, ["/credentials/api_key"]),
+            (
+                "smoservice",
+                {"key": "x"},
+                ["/credentials/user_id", "/credentials/api_key", "/credentials"],
+            ),
+            ("manual", {"key": "x"}, ["/credentials"]),
+        ],
+    )
+    async def test_an_account_signs_in_with_just_what_its_dialect_asks_for(
+        self,
+        adapter: str,
+        credentials: dict[str, str],
+        blamed: list[str],
+        client: httpx.AsyncClient,
+        world: World,
+    ) -> None:
+        fields = {"adapter": adapter, "credentials": credentials}
+        body = BODIES["operatorCreateProvider"] | fields
+
+        answer = await call(client, await world.operator(), "POST", "/providers", body)
+
+        assert pointers(problem(answer, 422, "invalid-input")) == blamed
+
     async def test_a_paused_provider_is_handed_nothing_until_it_is_resumed(
         self, client: httpx.AsyncClient, world: World
     ) -> None:
