@@ -16,6 +16,7 @@ from app.cli.stack.assortment import ASSORTMENT
 from app.core.money import ZERO, Money
 from app.ledger.service import Violation
 from app.orders.states import OrderState
+from app.providers.forms import ServiceType
 
 PRICE = Money.parse("1.00")
 STATES = (OrderState.COMPLETED, OrderState.PARTIAL, OrderState.CANCELED, OrderState.UNKNOWN)
@@ -115,10 +116,20 @@ def test_the_shopping_list_has_the_asked_number_of_orders_each_with_a_link_of_it
 
 def test_each_link_of_the_shopping_list_fits_its_service() -> None:
     services = {service.id: service for service in ASSORTMENT}
-    bodies = [b for errand in shopping_list(12, resellers=1, seed=1) for b in errand.orders]
+    bodies = [b for errand in shopping_list(300, resellers=1, seed=1) for b in errand.orders]
 
     assert {body["service_id"] for body in bodies} == set(services)
     for body in bodies:
         service, place = services[body["service_id"]], place_of(body["link"])
-        assert place.target is not None
+        assert place.target is not None or service.platform == "Website"
         assert broken_rule(body["link"], platform=service.platform, kind=service.kind) is None
+
+
+def test_the_demo_shows_every_type_of_order_that_is_placed_for_once() -> None:
+    types = {service.id: service.type for service in ASSORTMENT}
+    shown = {
+        types[body["service_id"]]
+        for errand in shopping_list(300, resellers=2, seed=1)
+        for body in errand.orders
+    }
+    assert shown == set(types.values()) == set(ServiceType) - {ServiceType.SUBSCRIPTIONS}
