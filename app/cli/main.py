@@ -23,6 +23,7 @@ _MODULES: Final = MappingProxyType(
         "migrate": "migrate",
         "doctor": "doctor.command",
         "ledger-check": "money",
+        "trial-balance": "money",
         "credits": "money",
         "operators": "people",
         "resellers": "people",

@@ -1,4 +1,4 @@
-"""`smmos credits` and `smmos ledger-check`: money in by hand, and the proof that it adds up."""
+"""`smmos credits`, `ledger-check`, `trial-balance`: money by hand, and proof that it adds up."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.cli.output import print_table
 from app.cli.refusals import CommandFailed
 from app.core import audit
 from app.core.ids import new_id
+from app.core.money import ZERO, Money
 from app.core.settings import load_settings
 from app.ledger import service as ledger
 from app.ledger.schemas import CreditCreate
@@ -94,3 +95,16 @@ async def _check(since: datetime | None) -> list[Violation]:
     settings = load_settings().model_copy(update={"statement_timeout_seconds": _CHECK_SECONDS_MAX})
     async with opened(settings) as runtime, runtime.uow.begin() as session:
         return await ledger.violations(session, since)
+
+
+@commands.command("trial-balance")
+def trial_balance() -> None:
+    """The sum of every kind of account; together they are zero."""
+    totals = asyncio.run(_totals())
+    rows = [[kind, str(total)] for kind, total in sorted(totals.items())]
+    print_table("", ["account", "total"], [*rows, ["all", str(sum(totals.values(), start=ZERO))]])
+
+
+async def _totals() -> dict[str, Money]:
+    async with transaction() as (_, session):
+        return await ledger.trial_balance(session)

@@ -26,13 +26,13 @@ from app.resellers.schemas import (
 from app.resellers.scopes import Scope
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
-from app.web.openapi import BODY, GUARDED, refusals
+from app.web.openapi import BODY, GUARDED, SIGNED_IN, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
 router = APIRouter(prefix="/v1", route_class=ResellerRoute, dependencies=SECURED)
 
 
-@router.get("/account", tags=["account"], responses=refusals(*GUARDED))
+@router.get("/account", tags=["account"], responses=refusals(*SIGNED_IN))
 @needs(None, group="account", winds_down=True)
 async def get_account(caller: CallerDep, runtime: RuntimeDep) -> AccountRead:
     """Your account, and which of its two books this key opens."""

@@ -26,8 +26,11 @@ from app.web.errors import (
 
 PROBLEM_REF: Final = {"$ref": "#/components/schemas/Problem"}
 
-GUARDED: Final[tuple[type[AppError], ...]] = (Unauthorized, ScopeMissing, RateLimited, Unavailable)
+SIGNED_IN: Final[tuple[type[AppError], ...]] = (Unauthorized, RateLimited, Unavailable)
 """What every guarded route can answer, whatever it does."""
+
+GUARDED: Final = (*SIGNED_IN, ScopeMissing)
+"""The same for one that asks for a scope or a permission."""
 
 BODY: Final[tuple[type[AppError], ...]] = (
     BodyMalformed,

@@ -63,6 +63,10 @@ def test_a_credit_can_be_taken_out_again_and_never_more_than_is_there(shell: She
 
     assert (refused.code, refused.err) == (1, "The balance does not cover the charge.\n")
     assert shell("ledger-check").out == "clean\n"
+    balanced = shell("trial-balance").out
+    assert re.search(r"wallet\s+6\.00", balanced)
+    assert re.search(r"clearing\s+-6\.00", balanced)
+    assert re.search(r"all\s+0\.00", balanced)
 
 
 @pytest.mark.parametrize("amount", ["0", "1.1234567", "ten", "NaN"])

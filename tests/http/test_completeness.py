@@ -26,9 +26,7 @@ _NO_RULE_BEYOND_THE_SCHEMA: Final = {
     "operatorCreateOperator",
     "operatorCreateOperatorKey",
 }
-UNPROVABLE: Final = {(operation, "invalid-input") for operation in _NO_RULE_BEYOND_THE_SCHEMA} | {
-    ("getAccount", "scope-missing"),  # every key may read whose it is
-}
+UNPROVABLE: Final = {(operation, "invalid-input") for operation in _NO_RULE_BEYOND_THE_SCHEMA}
 
 
 def test_each_refusal_that_a_route_declares_has_a_test(request: pytest.FixtureRequest) -> None:
