@@ -27,6 +27,8 @@ COMMENT_LENGTH_MAX: Final = 500
 NAMES_MAX: Final = 1000
 WORDS_MAX: Final = 100
 
+_FORM_FIELDS: Final[frozenset[str]] = frozenset(FIELDS)
+
 Url = Annotated[StrictStr, AfterValidator(check_text), AfterValidator(check_link)]
 _URL_SCHEMA: Final = {"maxLength": LINK_LENGTH_MAX, "format": "uri"}
 Link = Annotated[
@@ -73,10 +75,12 @@ class _OrderBody(InputModel):
 
     def asked(self) -> NewOrder:
         """The order as the rules know it; a `type` that was not stated is the service's own."""
-        said: dict[str, Any] = {
-            name: value for name in FIELDS if (value := getattr(self, name, None)) is not None
+        said = {
+            name: value
+            for name, value in vars(self).items()
+            if name in _FORM_FIELDS and value is not None
         }
-        stated = getattr(self, "type", None) if "type" in self.model_fields_set else None
+        stated = vars(self)["type"] if "type" in self.model_fields_set else None
         return NewOrder(
             service_id=self.service_id,
             form=OrderForm.of(said),

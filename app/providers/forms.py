@@ -85,12 +85,17 @@ class OrderForm:
         fields: dict[str, Any] = {**said, **lines}
         return cls(**fields)
 
-    def says(self, field: FieldName) -> bool:
-        """Whether the field has content; a text of spaces and blank lines have none."""
-        value = getattr(self, field)
-        if isinstance(value, tuple):
-            return bool(filled(value))
-        return bool(value.strip()) if isinstance(value, str) else value is not None
+    def said(self) -> frozenset[FieldName]:
+        """The fields that have content; a text of spaces and blank lines have none."""
+        return frozenset(field for field in FIELDS if _has_content(getattr(self, field)))
+
+
+def _has_content(value: object) -> bool:
+    if value is None or value == ():
+        return False
+    if isinstance(value, tuple):
+        return any(line.strip() for line in value)
+    return bool(value.strip()) if isinstance(value, str) else True
 
 
 FIELDS: Final[tuple[FieldName, ...]] = tuple(OrderForm.__dataclass_fields__)  # type: ignore[arg-type]
@@ -261,19 +266,19 @@ def problems(service_type: ServiceType, form: OrderForm) -> tuple[Problem, ...]:
 
 
 def _missing_or_not_taken(service_type: ServiceType, form: OrderForm) -> Iterator[Problem]:
-    rules = FORMS[service_type]
+    rules, said = FORMS[service_type], form.said()
     for field in FIELDS:
-        if form.says(field) and not rules.takes(field):
+        if field in said and not rules.takes(field):
             yield Problem(field, f"is not taken by a {service_type} service")
     for field in rules.required:
-        if not form.says(field):
+        if field not in said:
             yield Problem(field, "is required for this service")
     if service_type is not ServiceType.WEB_TRAFFIC or form.type_of_traffic is None:
         return
     for field, kind in _TRAFFIC.items():
-        if form.type_of_traffic == kind and not form.says(field):
+        if form.type_of_traffic == kind and field not in said:
             yield Problem(field, f"is required when type_of_traffic is {kind}")
-        elif form.type_of_traffic != kind and form.says(field):
+        elif form.type_of_traffic != kind and field in said:
             yield Problem(field, f"is taken only when type_of_traffic is {kind}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from app.catalog.links.address import address_of
@@ -32,6 +33,8 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
     VK,
 )
 _DOMAIN_LABELS: Final = (3, 2)
+_REMEMBERED: Final = 64
+"""One order reads its link several times; no more is remembered than arrives together."""
 
 _READERS: Final = {
     domain: reader
@@ -41,6 +44,7 @@ _READERS: Final = {
 }
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def place_of(link: str) -> Place:
     """Where a link leads that passed the general check; nothing is fetched."""
     address = address_of(link)

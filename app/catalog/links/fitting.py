@@ -79,8 +79,10 @@ def broken_rule(link: str, *, platform: str, kind: str) -> str | None:
         return None
     if place.platform is not wanted:
         return f"must be {_an(wanted.title)} link"
+    if place.target is None:
+        return None
     targets = _targets(wanted, kind_word(kind))
-    if place.target is None or not targets or place.target in targets:
+    if not targets or place.target in targets:
         return None
     return f"must point at {_an(wanted.title)} {_one_of(targets)}"
 

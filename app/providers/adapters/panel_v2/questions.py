@@ -12,12 +12,13 @@ def order_fields(submission: Submission) -> dict[str, str]:
     Where the provider counts for itself no quantity is told: two figures could differ.
     """
     form = submission.form
-    said = {
+    said = form.said()
+    fields = {
         field: _wire_text(getattr(form, field))
         for field in FORMS[submission.service_type].fields
-        if form.says(field)
+        if field in said
     }
-    return {"service": submission.provider_service} | said
+    return {"service": submission.provider_service} | fields
 
 
 def _wire_text(value: str | int | date | tuple[str, ...]) -> str:
