@@ -28,14 +28,18 @@ from app.enforcement import router as enforcement
 from app.ledger import operator_router as ledger_operator
 from app.ledger import router as ledger
 from app.operators import router as operators
+from app.orders import fulfilling_operator_router, refill_operator_router, refill_router
 from app.orders import operator_router as orders_operator
 from app.orders import router as orders
+from app.panel import router as panel
 from app.resellers import operator_router as resellers_operator
 from app.resellers import router as resellers
 from app.resellers.auth import KeyCache
+from app.schedules import router as schedules
 from app.supply import operator_router as supply_operator
 from app.web import problems
 from app.web.errors import RateLimited
+from app.web.guard import GuardedRoute
 from app.web.idempotency import HEADER
 from app.web.limits import RateLimiter
 from app.web.middleware import RequestMiddleware
@@ -49,6 +53,8 @@ LAG_WINDOW: Final = 20
 RESELLER_ROUTERS: Final[tuple[APIRouter, ...]] = (
     catalog.router,
     orders.router,
+    schedules.router,
+    refill_router.router,
     ledger.router,
     resellers.router,
 )
@@ -62,6 +68,8 @@ OPERATOR_ROUTERS: Final[tuple[APIRouter, ...]] = (
     finding_operator_router.router,
     price_operator_router.router,
     orders_operator.router,
+    fulfilling_operator_router.router,
+    refill_operator_router.router,
     operators.router,
 )
 
@@ -94,7 +102,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.limiter = RateLimiter(settings.redis_url.get_secret_value())
     app.state.key_cache = KeyCache()
     app.state.documents = openapi_documents()
-    for router in (*RESELLER_ROUTERS, *OPERATOR_ROUTERS, system.router):
+    for router in (*RESELLER_ROUTERS, panel.router, *OPERATOR_ROUTERS, system.router):
         app.include_router(router)
     problems.install(app)
     app.add_exception_handler(RateLimitExceeded, _too_many)
@@ -144,6 +152,11 @@ def _document(title: str, summary: str, routers: Iterable[APIRouter]) -> dict[st
         separate_input_output_schemas=False,
         servers=[{"url": "/", "description": "where this document was served"}],
     )
+    document["components"]["securitySchemes"] = {
+        router.route_class.key_scheme: router.route_class.security_scheme()
+        for router in routers
+        if issubclass(router.route_class, GuardedRoute)
+    }
     schemas = document["components"]["schemas"]
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     for name, schema in schemas["Problem"].pop("$defs", {}).items():

@@ -10,8 +10,11 @@ from app.core import audit, gauges, idempotency, work
 from app.core.db import Base
 from app.ledger import models as ledger
 from app.operators import models as operators
+from app.orders import link_models, refill_models
 from app.orders import models as orders
+from app.panel import models as panel
 from app.resellers import models as resellers
+from app.schedules import models as schedules
 from app.supply import models as supply
 
 TABLES_OF: Final = (
@@ -20,11 +23,15 @@ TABLES_OF: Final = (
     gauges,
     idempotency,
     ledger,
+    link_models,
     mirror_models,
     operators,
     orders,
+    panel,
     price_models,
+    refill_models,
     resellers,
+    schedules,
     supply,
     work,
 )

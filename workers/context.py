@@ -29,7 +29,7 @@ Drain = Callable[["WorkerContext", str], Awaitable[None]]
 class Lanes:
     """Which lanes this process is draining: a second ring makes the first drain look again."""
 
-    busy: dict[tuple[str, str], bool] = field(default_factory=dict)
+    busy: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -46,10 +46,14 @@ class WorkerContext:
     def settings(self) -> Settings:
         return self.runtime.settings
 
+    def rung(self, kind: str, lane: str) -> asyncio.Event:
+        """Set when somebody rings for a lane that is being drained: there may be more to do."""
+        return self.lanes.busy.get((kind, lane)) or asyncio.Event()
+
     def start_drain(self, kind: str, lane: str, drain: Drain) -> None:
         """Drain a lane in a task of this process; it ends by itself once nothing is due."""
         if (kind, lane) in self.lanes.busy:
-            self.lanes.busy[kind, lane] = True
+            self.lanes.busy[kind, lane].set()
         elif not self.stopping.is_set():
             task = asyncio.create_task(drain_once(self, kind, lane, drain), name=f"{kind}:{lane}")
             self.lanes.tasks.add(task)
@@ -63,13 +67,14 @@ async def drain_once(context: WorkerContext, kind: str, lane: str, drain: Drain)
     """
     key = (kind, lane)
     if key in context.lanes.busy:
-        context.lanes.busy[key] = True
+        context.lanes.busy[key].set()
         return
-    context.lanes.busy[key] = True
+    rung = context.lanes.busy[key] = asyncio.Event()
+    rung.set()
     with structlog.contextvars.bound_contextvars(kind=kind, lane=lane):
         try:
-            while context.lanes.busy[key] and not context.stopping.is_set():
-                context.lanes.busy[key] = False
+            while rung.is_set() and not context.stopping.is_set():
+                rung.clear()
                 await drain(context, lane)
         except Unavailable as error:
             log.info("drain_put_off", error=error.detail)

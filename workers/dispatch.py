@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from app.core.clock import elapsed_seconds
 from app.core.db import Session
-from app.core.errors import Unavailable
 from app.core.logging import get_logger
 from app.core.metrics import PROVIDER_CALLS, PROVIDER_SECONDS
 from app.core.work import MAIN_LANE
 from app.orders import dispatch
 from app.orders.dispatch import Batch, Handover
 from app.orders.outcomes import keep_evidence, record_outcomes
+from app.orders.service import DISPATCH
 from app.providers.protocol import Accepted, NotSent, Refused, SubmitOutcome, Unconfirmed
 from app.providers.registry import get_adapter
 from workers.context import ROUNDS_MAX, WorkerContext
@@ -71,14 +71,16 @@ async def drain_dispatch(context: WorkerContext, lane: str) -> None:
     provider_id = UUID(lane)
     calls: Calls = {}
     over = Over()
+    rung = context.rung(DISPATCH, lane)
     try:
         for _ in range(ROUNDS_MAX):
+            rung.clear()
             begun = not context.stopping.is_set() and await _begin(
                 context, provider_id, calls, over.tokens
             )
             await over.recorded()
             if calls:
-                done = await _answered(calls)
+                done = await _answered(calls, rung)
                 over = await _begin_to_record(context, {t: calls.pop(t) for t in done})
             elif not begun:
                 return
@@ -122,9 +124,19 @@ async def _begin(
     return True
 
 
-async def _answered(calls: Calls) -> list[asyncio.Task[SubmitOutcome]]:
-    """The calls that are over: those that were first, and those that came soon after them."""
-    first, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+async def _answered(calls: Calls, rung: asyncio.Event) -> list[asyncio.Task[SubmitOutcome]]:
+    """The calls that are over: those that were first, and those that came soon after them.
+
+    None when a ring comes before: what is new must not wait for a call that hangs.
+    """
+    ring = asyncio.ensure_future(rung.wait())
+    try:
+        await asyncio.wait([*calls, ring], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ring.cancel()
+    first = [task for task in calls if task.done()]
+    if not first:
+        return []
     took = time.monotonic() - min(calls[task].started for task in first)
     linger = min(LINGER_SECONDS_MAX, LINGER_SHARE * took)
     await asyncio.wait(calls, timeout=linger)
@@ -190,14 +202,24 @@ async def _record(
         try:
             await _move(context, batch, outcomes)
         except Exception:
-            # What was said must not be lost with it: it is stored by itself before all else.
             log.exception("outcomes_not_recorded", provider=batch.provider_name)
             failed.append((batch, outcomes))
-    for _, outcomes in failed:
-        await _store_evidence(context, outcomes)
-    for batch, outcomes in failed:
-        # Once more; where this fails too, the sweeper takes the lease and our evidence speaks.
-        await _move(context, batch, outcomes)
+    # What was said must not be lost with the move: it is stored by itself before all else.
+    failures = [await _tried(_store_evidence(context, outcomes)) for _, outcomes in failed]
+    # Once more; where this fails too, the sweeper takes the lease and our evidence speaks.
+    failures += [await _tried(_move(context, batch, outcomes)) for batch, outcomes in failed]
+    for failure in filter(None, failures):
+        raise failure
+
+
+async def _tried(doing: Coroutine[None, None, None]) -> Exception | None:
+    """What it raised: one that fails keeps no other from its turn."""
+    try:
+        await doing
+    except Exception as error:
+        log.exception("recording_failed")
+        return error
+    return None
 
 
 def _outcome_of(task: asyncio.Task[SubmitOutcome]) -> SubmitOutcome:
@@ -224,8 +246,10 @@ async def _store_evidence(context: WorkerContext, outcomes: Said) -> None:
     for tried in range(1, EVIDENCE_TRIES_MAX + 1):
         try:
             await context.runtime.uow.run(transaction, repeatable=True)
-        except Unavailable:
-            log.warning("evidence_not_stored", attempts=len(outcomes), tried=tried)
+        except Exception as error:
+            log.warning(
+                "evidence_not_stored", attempts=len(outcomes), tried=tried, error=repr(error)
+            )
             if tried == EVIDENCE_TRIES_MAX:
                 raise
             await asyncio.sleep(min(EVIDENCE_PAUSE_SECONDS * tried, EVIDENCE_PAUSE_SECONDS_MAX))

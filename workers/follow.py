@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import Final
 from uuid import UUID
 
 from app.core.db import Session
 from app.core.logging import get_logger
-from app.core.metrics import PROVIDER_CALLS, PROVIDER_SECONDS
 from app.orders import follow
 from app.orders.follow import Poll
-from app.providers.protocol import ProviderUnreachable, StatusAnswer, TroubleKind
+from app.providers.protocol import ProviderUnreachable, StatusAnswer
 from app.providers.registry import get_adapter
+from workers.calls import NO_ANSWER, counted
 from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
-
-_NO_ANSWER: Final = {TroubleKind.TRANSPORT, TroubleKind.SERVER}
 
 
 async def drain_follow(context: WorkerContext, lane: str) -> None:
@@ -47,8 +43,16 @@ async def _poll_once(context: WorkerContext, provider_id: UUID) -> bool:
     except ProviderUnreachable as trouble:
         await _record_failure(context, poll, trouble)
         return False
+    failure: Exception | None = None
     for part in poll.parts():
-        await _record(context, part, answers)
+        try:
+            await _record(context, part, answers)
+        except Exception as error:
+            # One part that cannot be recorded keeps no other from it.
+            log.exception("answers_not_recorded", provider=poll.provider_name)
+            failure = error
+    if failure is not None:
+        raise failure
     return True
 
 
@@ -61,16 +65,8 @@ async def _record(context: WorkerContext, poll: Poll, answers: Mapping[str, Stat
 
 async def _ask(context: WorkerContext, poll: Poll) -> Mapping[str, StatusAnswer]:
     adapter = get_adapter(poll.account.adapter, context.wire)
-    started = time.monotonic()
-    outcome = "answered"
-    try:
+    with counted(poll.provider_name, "status"):
         return await adapter.status(poll.account, list(poll.orders))
-    except ProviderUnreachable as trouble:
-        outcome = trouble.kind
-        raise
-    finally:
-        PROVIDER_SECONDS.labels(poll.provider_name, "status").observe(time.monotonic() - started)
-        PROVIDER_CALLS.labels(poll.provider_name, "status", outcome).inc()
 
 
 async def _record_failure(context: WorkerContext, poll: Poll, trouble: ProviderUnreachable) -> None:
@@ -81,7 +77,7 @@ async def _record_failure(context: WorkerContext, poll: Poll, trouble: ProviderU
             session,
             poll,
             retry_after_seconds=trouble.retry_after_seconds,
-            answered=trouble.kind not in _NO_ANSWER,
+            answered=trouble.kind not in NO_ANSWER,
         )
 
     await context.runtime.uow.run(transaction, repeatable=True)

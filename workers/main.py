@@ -24,12 +24,18 @@ from app.core.metrics import WORK_FAILURES
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
 from app.core.tasks import end_tasks
+from app.orders.canceling import CANCEL
+from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
 from app.providers.wire import Wire
+from app.schedules.service import SCHEDULE
 from app.supply.service import PROBE
+from workers.cancels import drain_cancel
 from workers.context import Drain, WorkerContext
 from workers.dispatch import drain_dispatch
 from workers.follow import drain_follow
+from workers.refills import drain_refill, drain_refill_follow
+from workers.schedules import drain_schedule
 from workers.sync import drain_sync
 from workers.upkeep import UPKEEP, drain_probe, drain_reconcile, drain_upkeep, promise_tasks
 
@@ -42,6 +48,10 @@ DRAINS: Final[dict[str, Drain]] = {
     PROBE: drain_probe,
     UPKEEP: drain_upkeep,
     SYNC: drain_sync,
+    CANCEL: drain_cancel,
+    REFILL: drain_refill,
+    REFILL_FOLLOW: drain_refill_follow,
+    SCHEDULE: drain_schedule,
 }
 """Every kind of work and the function that drains it."""
 
@@ -113,7 +123,8 @@ async def _poll_forever(context: WorkerContext, kind: str) -> None:
             WORK_FAILURES.labels(kind).inc()
             log.exception("poll_failed", kind=kind)
             lanes = []
-        for lane in lanes[:LANES_AT_ONCE_MAX]:
+        # Any of them: those that are closed stay due, and must not keep the rest from their turn.
+        for lane in random.sample(lanes, min(len(lanes), LANES_AT_ONCE_MAX)):
             context.start_drain(kind, lane, DRAINS[kind])
         await asyncio.sleep(random.uniform(settings.poll_seconds_min, settings.poll_seconds_max))
 

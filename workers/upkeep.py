@@ -19,10 +19,15 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.ledger import service as ledger
 from app.orders import gauges as order_gauges
-from app.orders import resolving
+from app.orders import link_locks, resolving
+from app.orders.canceling import CANCEL
+from app.orders.refill_asking import sweep_refills
+from app.orders.refill_moves import REFILL_FOLLOW
 from app.orders.service import FOLLOW, RECONCILE
-from app.providers.protocol import ProviderUnreachable
+from app.panel import adding
+from app.providers.protocol import Capability, ProviderUnreachable
 from app.providers.registry import get_adapter
+from app.schedules.service import SCHEDULE
 from app.supply import gauges as provider_gauges
 from app.supply import probing
 from app.supply import service as supply
@@ -31,6 +36,7 @@ from workers.context import ROUNDS_MAX, WorkerContext
 log = get_logger(__name__)
 
 UPKEEP: Final = "upkeep"
+RETRY_AFTER: Final = timedelta(minutes=1)
 LEASE_SECONDS: Final = 120.0
 CHECK_LEASE_SECONDS: Final = 1900.0
 """A ledger check ends by its own time-out before this: it is never begun twice."""
@@ -58,7 +64,8 @@ class Task:
 async def sweep(_context: WorkerContext, session: Session) -> None:
     """Judge the orders of workers that lost their lease, and free all other expired leases."""
     swept = await resolving.sweep_dispatch(session)
-    for kind in (FOLLOW, RECONCILE, supply.PROBE):
+    swept += await sweep_refills(session, limit=resolving.SWEEP_MAX)
+    for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE):
         refs = await work.lock_expired(session, kind, limit=resolving.SWEEP_MAX)
         await work.put_back(session, kind, refs, due_at=now_of(session))
         swept += len(refs)
@@ -72,6 +79,13 @@ async def cancel_stale(context: WorkerContext, session: Session) -> None:
     canceled = await resolving.cancel_stale(session, queued_days_max=days)
     if canceled:
         log.warning("stale_orders_canceled", orders=canceled, after_days=days)
+
+
+async def free_links(_context: WorkerContext, session: Session) -> None:
+    """Let others have the links of orders of which nothing is known for a day."""
+    freed = await link_locks.release_doubtful(session)
+    if freed:
+        log.warning("links_of_doubtful_orders_freed", orders=freed)
 
 
 async def measure(_context: WorkerContext, session: Session) -> None:
@@ -121,6 +135,11 @@ async def forget_keys(_context: WorkerContext, session: Session) -> None:
     await idempotency.forget_old(session)
 
 
+async def forget_intakes(_context: WorkerContext, session: Session) -> None:
+    """Drop what API v2 kept to know its own repetitions."""
+    await adding.forget_intakes(session)
+
+
 TASKS: Final[dict[str, Task]] = {
     "sweep": Task(sweep, timedelta(seconds=5)),
     "measure": Task(measure, timedelta(seconds=10)),
@@ -129,7 +148,9 @@ TASKS: Final[dict[str, Task]] = {
         check_ledger_in_full, timedelta(days=1), "check_ledger_in_full", CHECK_LEASE_SECONDS
     ),
     "cancel_stale": Task(cancel_stale, timedelta(minutes=10)),
-    "forget_keys": Task(forget_keys, timedelta(hours=1)),
+    "free_links": Task(free_links, timedelta(minutes=1)),
+    "forget_keys": Task(forget_keys, timedelta(minutes=10)),
+    "forget_intakes": Task(forget_intakes, timedelta(hours=1)),
 }
 """All tasks by name. One worker does each."""
 
@@ -159,12 +180,25 @@ async def drain_upkeep(context: WorkerContext, lane: str) -> None:
             await task.act(context, session)
             await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + task.every)
 
-        await context.runtime.uow.run(transaction)
+        try:
+            await context.runtime.uow.run(transaction)
+        except Exception:
+            # Not left to its lease, which for a long check lasts longer than the check may wait.
+            await _put_back(context, ref, task.every)
+            raise
 
     seconds = max(
         (t.lease_seconds for t in TASKS.values() if t.lane == lane), default=LEASE_SECONDS
     )
     await _drain(context, UPKEEP, lane, one, lease_seconds=seconds)
+
+
+async def _put_back(context: WorkerContext, ref: str, every: timedelta) -> None:
+    async def transaction(session: Session) -> None:
+        wait = min(every, RETRY_AFTER)
+        await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + wait)
+
+    await context.runtime.uow.run(transaction)
 
 
 async def drain_reconcile(context: WorkerContext, lane: str) -> None:
@@ -243,6 +277,13 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
     async with runtime.uow.begin() as session:
         provider = await supply.get(session, provider_id)
         account = supply.account_of(provider, runtime.keys, time_scale=scale)
+    if not supply.can(provider, Capability.BALANCE):
+
+        async def unasked(session: Session) -> None:
+            await probing.record_unasked(session, leased, provider_id, time_scale=scale)
+
+        await runtime.uow.run(unasked, repeatable=True)
+        return
     adapter = get_adapter(account.adapter, context.wire)
     try:
         balance = await adapter.balance(account)

@@ -31,6 +31,20 @@ class ServiceState(StrEnum):
     OFF_SALE = "off_sale"
 
 
+class Routing(StrEnum):
+    """By what the routes of a service are ordered; what is equal is ordered by the other."""
+
+    PRIORITY = "priority"
+    COST = "cost"
+
+
+class BusyLink(StrEnum):
+    """What becomes of an order for a link on which another order is running."""
+
+    QUEUE = "queue"
+    REFUSE = "refuse"
+
+
 class DeliveryMethod(StrEnum):
     """The lawful ways in which a service may be delivered; nothing else can be attested."""
 
@@ -41,7 +55,10 @@ class DeliveryMethod(StrEnum):
 
 
 class Service(Base):
-    """Something sold: its form, its bounds, its price, its promise."""
+    """Something sold: its form, its bounds, its price, its promise.
+
+    `refill_days` is how long after its end an order can be refilled; 0 is for ever.
+    """
 
     __tablename__ = "services"
     __table_args__ = (
@@ -51,6 +68,9 @@ class Service(Base):
         CheckConstraint("min_quantity >= 1 AND max_quantity >= min_quantity", name="bounds"),
         CheckConstraint("max_quantity <= 100000000", name="max_quantity"),
         CheckConstraint("package_units IS NULL OR package_units > 0", name="package_units"),
+        CheckConstraint("routing IN ('priority','cost')", name="routing"),
+        CheckConstraint("busy_link IN ('queue','refuse')", name="busy_link"),
+        CheckConstraint("refill_days BETWEEN 0 AND 3650", name="refill_days"),
     )
 
     id: Mapped[int] = mapped_column(
@@ -72,10 +92,13 @@ class Service(Base):
     below_cost_allowed: Mapped[bool] = mapped_column(Boolean)
     outreach_allowed: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     refill: Mapped[bool] = mapped_column(Boolean)
+    refill_days: Mapped[int] = mapped_column(Integer, server_default="30")
     cancel: Mapped[bool] = mapped_column(Boolean)
     deliver_hours_min: Mapped[int] = mapped_column(Integer)
     deliver_hours_max: Mapped[int] = mapped_column(Integer)
     risk_notice: Mapped[str]
+    routing: Mapped[str] = mapped_column(server_default=Routing.PRIORITY.value)
+    busy_link: Mapped[str] = mapped_column(server_default=BusyLink.QUEUE.value)
     state: Mapped[str]
     created_at: Mapped[datetime]
 
@@ -106,7 +129,11 @@ class Attestation(Base):
 
 
 class Route(Base):
-    """One provider service that can deliver one of ours, at a cost, tried in order of priority."""
+    """One provider service that can deliver one of ours, at a cost, with its place in the order.
+
+    `link_exclusive` says that the provider takes a second order for a link only once the first
+    has ended.
+    """
 
     __tablename__ = "service_routes"
     __table_args__ = (
@@ -122,6 +149,7 @@ class Route(Base):
     provider_service: Mapped[str]
     cost_micros: Mapped[int]
     priority: Mapped[int] = mapped_column(Integer)
+    link_exclusive: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     state: Mapped[str]
     closed_reason: Mapped[str | None]
     created_at: Mapped[datetime]

@@ -181,6 +181,7 @@ async def operator_create_route(
             provider_service=body.provider_service,
             cost=body.cost,
             priority=body.priority,
+            link_exclusive=body.link_exclusive,
         )
         read = RouteRead.of(made)
         await audit.record(

@@ -20,8 +20,9 @@ _OFFERS: Final = Statement(
     SELECT s.id, s.name, s.platform, s.kind, s.type,
            s.min_quantity, s.max_quantity, s.rate_micros, s.price_unit,
            s.markup_basis_points, s.package_units, s.below_cost_allowed, s.deliver_hours_max,
-           s.state, r.id AS route_id, r.provider_id, r.provider_service, r.cost_micros,
-           p.currency, p.state AS provider_state, p.breaker_open_until,
+           s.state, s.routing, s.busy_link,
+           r.id AS route_id, r.provider_id, r.provider_service, r.cost_micros, r.link_exclusive,
+           p.currency, p.state AS provider_state, p.pause_reason, p.breaker_open_until,
            CASE WHEN p.currency = i.currency THEN 1000000 ELSE (
                SELECT x.rate_micros FROM exchange_rates x
                WHERE x.currency = p.currency AND x.valid_from <= :now
@@ -38,7 +39,7 @@ _OFFERS: Final = Statement(
 
 
 async def offers(session: Session, ids: Sequence[int], *, now: datetime) -> Sequence[Row]:
-    """A row per open route of each attested service, in the order in which routes are tried."""
+    """A row per open route of each attested service, by priority."""
     return await _OFFERS.rows(session, ids=list(ids), now=now)
 
 
@@ -102,7 +103,7 @@ async def withdraw_attestation(session: Session, service_id: int, *, now: dateti
 
 
 async def routes_of(session: Session, service_id: int, *, limit: int) -> Sequence[Route]:
-    """In the order in which they are tried."""
+    """By priority, then cost."""
     return (
         await session.scalars(
             select(Route)

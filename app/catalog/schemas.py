@@ -8,7 +8,15 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from app.catalog.links.fitting import KNOWN_KINDS, KNOWN_PLATFORMS, kind_word, platform_word
-from app.catalog.models import Attestation, DeliveryMethod, Route, Service, ServiceState
+from app.catalog.models import (
+    Attestation,
+    BusyLink,
+    DeliveryMethod,
+    Route,
+    Routing,
+    Service,
+    ServiceState,
+)
 from app.catalog.service import ATTESTATION_PREFIX, public_route_id
 from app.core.ids import public_id
 from app.core.money import Money
@@ -44,6 +52,17 @@ KindWord = Annotated[
 ]
 Quantity = Annotated[StrictInt, Field(ge=1, le=QUANTITY_MAX)]
 Hours = Annotated[StrictInt, Field(ge=1, le=HOURS_MAX)]
+RoutingWord = Annotated[Routing, Field(description="By what its routes are tried.")]
+BusyLinkWord = Annotated[
+    BusyLink,
+    Field(description="Whether an order waits or is refused while another runs on its link."),
+]
+RefillDays = Annotated[
+    StrictInt,
+    Field(
+        ge=0, le=3650, description="How many days after its end an order can be refilled; 0: any."
+    ),
+]
 
 
 def _check_cost(cost: Money) -> Money:
@@ -71,6 +90,9 @@ class ServiceRead(AnswerModel):
     min_quantity: int
     max_quantity: int
     refill: bool
+    refill_days: int = Field(
+        description="How many days after its end an order can be refilled; 0 is for ever."
+    )
     cancel: bool
     delivery_hours_min: int
     delivery_hours_max: int
@@ -101,6 +123,7 @@ def _shown(service: Service, currency: str) -> dict[str, object]:
         "min_quantity": service.min_quantity,
         "max_quantity": service.max_quantity,
         "refill": service.refill,
+        "refill_days": service.refill_days,
         "cancel": service.cancel,
         "delivery_hours_min": service.deliver_hours_min,
         "delivery_hours_max": service.deliver_hours_max,
@@ -131,10 +154,13 @@ class ServiceCreate(InputModel):
         " such a type is sold only once this is set.",
     )
     refill: StrictBool = False
+    refill_days: RefillDays = 30
     cancel: StrictBool = False
     delivery_hours_min: Hours = 24
     delivery_hours_max: Hours = 72
     risk_notice: Annotated[Text, Field(max_length=2000)] = ""
+    routing: RoutingWord = Routing.PRIORITY
+    busy_link: BusyLinkWord = BusyLink.QUEUE
 
     def columns(self) -> dict[str, object]:
         return _columns(self.model_dump(exclude={"rate"}), self.rate)
@@ -154,10 +180,13 @@ class ServiceChange(InputModel):
     below_cost_allowed: StrictBool | None = None
     outreach_allowed: StrictBool | None = None
     refill: StrictBool | None = None
+    refill_days: RefillDays | None = None
     cancel: StrictBool | None = None
     delivery_hours_min: Hours | None = None
     delivery_hours_max: Hours | None = None
     risk_notice: Annotated[Text, Field(max_length=2000)] | None = None
+    routing: RoutingWord | None = None
+    busy_link: BusyLinkWord | None = None
     state: ServiceState | None = None
 
     def columns(self) -> dict[str, object]:
@@ -208,11 +237,15 @@ class RouteCreate(InputModel):
     provider_service: Annotated[Line, Field(max_length=64)]
     cost: Cost = Field(description="Per `price_unit`, in the provider's currency.")
     priority: StrictInt = Field(100, ge=0, le=1_000_000, description="Lower is tried first.")
+    link_exclusive: StrictBool = Field(
+        True, description="The provider takes one order for a link at a time."
+    )
 
 
 class RouteChange(InputModel):
     cost: Cost | None = None
     priority: StrictInt | None = Field(None, ge=0, le=1_000_000)
+    link_exclusive: StrictBool | None = None
     state: Literal["open", "closed"] | None = None
 
     def columns(self) -> dict[str, object]:
@@ -228,6 +261,7 @@ class RouteRead(AnswerModel):
     provider_service: str
     cost: str
     priority: int
+    link_exclusive: bool
     state: str
     closed_reason: str | None
 
@@ -239,6 +273,7 @@ class RouteRead(AnswerModel):
             provider_service=route.provider_service,
             cost=str(Money(route.cost_micros)),
             priority=route.priority,
+            link_exclusive=route.link_exclusive,
             state=route.state,
             closed_reason=route.closed_reason,
         )
@@ -252,6 +287,8 @@ class OperatorServiceRead(ServiceRead):
     package_units: int | None
     below_cost_allowed: bool
     outreach_allowed: bool
+    routing: Routing
+    busy_link: BusyLink
     created_at: datetime
     attestation: AttestationRead | None
     routes: list[RouteRead]
@@ -272,6 +309,8 @@ class OperatorServiceRead(ServiceRead):
                 "package_units": service.package_units,
                 "below_cost_allowed": service.below_cost_allowed,
                 "outreach_allowed": service.outreach_allowed,
+                "routing": service.routing,
+                "busy_link": service.busy_link,
                 "created_at": service.created_at,
                 "attestation": AttestationRead.of(attestation) if attestation else None,
                 "routes": routes,

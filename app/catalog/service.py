@@ -9,7 +9,15 @@ from uuid import UUID
 
 from app.catalog import finding_repository, price_repository, repository
 from app.catalog.errors import NotAttested, OutreachNotAllowed, RouteExists, RouteQuarantined
-from app.catalog.models import Attestation, DeliveryMethod, Route, Service, ServiceState
+from app.catalog.models import (
+    Attestation,
+    BusyLink,
+    DeliveryMethod,
+    Route,
+    Routing,
+    Service,
+    ServiceState,
+)
 from app.catalog.price_models import PriceReason
 from app.core.audit import Actor
 from app.core.db import Session
@@ -18,10 +26,12 @@ from app.core.ids import new_id, parse_public_id, public_id
 from app.core.money import AMOUNT_MICROS_MAX, Money, charge_rounded_up, converted_rounded_up
 from app.core.uow import now_of
 from app.providers.forms import FORMS, ServiceType, Unit
+from app.supply.models import ProviderState
 
 ROUTE_PREFIX: Final = "rte"
 ATTESTATION_PREFIX: Final = "att"
 ROUTES_PER_SERVICE_MAX: Final = 50
+NO_ANSWER: Final = "no_answer"
 QUARANTINE: Final = "quarantine"
 CLOSED_BY_OPERATOR: Final = "operator"
 THE_HOUSE: Final = Actor("system", "catalogue")
@@ -38,7 +48,13 @@ class RouteOffer:
     cost: Money
     currency: str
     rate_to_ours_micros: int
-    open_now: bool
+    link_exclusive: bool
+    closed_by: str | None
+    """Why its provider takes no orders now: a pause, by its reason, or silence."""
+
+    @property
+    def open_now(self) -> bool:
+        return self.closed_by is None
 
     def cost_in_ours(self, *, quantity: int, price_unit: int) -> Money:
         """What delivering `quantity` will cost, in the selling currency, never understated."""
@@ -64,7 +80,9 @@ class Offer:
     package_units: int | None
     below_cost_allowed: bool
     deliver_hours_max: int
+    refuses_busy_link: bool
     routes: tuple[RouteOffer, ...]
+    """In the order in which they are tried."""
 
 
 async def offers(session: Session, service_ids: Sequence[int]) -> dict[int, Offer]:
@@ -77,8 +95,7 @@ async def offers(session: Session, service_ids: Sequence[int]) -> dict[int, Offe
         if row.route_id is not None and row.rate_to_ours_micros is not None:
             routes.setdefault(row.id, []).append(_route_offer(row))
     return {
-        service_id: _offer(row, tuple(routes.get(service_id, ())))
-        for service_id, row in first.items()
+        service_id: _offer(row, routes.get(service_id, [])) for service_id, row in first.items()
     }
 
 
@@ -90,11 +107,25 @@ def _route_offer(row: Any) -> RouteOffer:
         cost=Money(row.cost_micros),
         currency=row.currency,
         rate_to_ours_micros=row.rate_to_ours_micros,
-        open_now=row.provider_state == "active" and row.breaker_open_until is None,
+        link_exclusive=row.link_exclusive,
+        closed_by=_closed_by(row),
     )
 
 
-def _offer(row: Any, routes: tuple[RouteOffer, ...]) -> Offer:
+def _closed_by(row: Any) -> str | None:
+    if row.provider_state != ProviderState.ACTIVE:
+        return row.pause_reason or ProviderState.PAUSED
+    return NO_ANSWER if row.breaker_open_until is not None else None
+
+
+def _by_cost(route: RouteOffer) -> int:
+    """Costs of one service are for the same number of units: in our money they compare."""
+    return route.cost.micros * route.rate_to_ours_micros
+
+
+def _offer(row: Any, routes: Sequence[RouteOffer]) -> Offer:
+    """`routes` come by priority; where the service is routed by cost, that decides among equals."""
+    tried = sorted(routes, key=_by_cost) if row.routing == Routing.COST else routes
     return Offer(
         service_id=row.id,
         name=row.name,
@@ -110,7 +141,8 @@ def _offer(row: Any, routes: tuple[RouteOffer, ...]) -> Offer:
         package_units=row.package_units,
         below_cost_allowed=row.below_cost_allowed,
         deliver_hours_max=row.deliver_hours_max,
-        routes=routes,
+        refuses_busy_link=row.busy_link == BusyLink.REFUSE,
+        routes=tuple(tried),
     )
 
 
@@ -257,6 +289,7 @@ async def add_route(
     provider_service: str,
     cost: Money,
     priority: int,
+    link_exclusive: bool = True,
 ) -> Route:
     """Let a provider's service deliver one of ours. Raises RouteExists for a second time.
 
@@ -276,6 +309,7 @@ async def add_route(
         provider_service=provider_service,
         cost_micros=cost.micros,
         priority=priority,
+        link_exclusive=link_exclusive,
         state="closed" if waits else "open",
         closed_reason=QUARANTINE if waits else None,
         created_at=now_of(session),
@@ -292,7 +326,7 @@ async def routes_of(session: Session, service_id: int) -> Sequence[Route]:
 async def change_route(
     session: Session, service_id: int, public_route_id: str, fields: dict[str, Any]
 ) -> Route:
-    """Change cost, priority or state of a route; orders under way keep the route they took.
+    """Change what a route costs, its place, or its use; orders under way keep the route they took.
 
     Raises RouteQuarantined for opening one over which a finding stands.
     """

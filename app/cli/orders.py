@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -18,12 +18,14 @@ from app.core.audit import Actor
 from app.core.clock import rfc3339
 from app.core.db import Session
 from app.core.money import Money
-from app.orders import resolving, service
+from app.orders import canceling, fulfilling, resolving, service
+from app.orders.fulfilling import ToFulfil
 from app.orders.models import Order
 from app.orders.operator_schemas import CancelByOperator, ResolveAccepted
 from app.orders.resolving import Settlement
 from app.orders.service import OrderDetail
 from app.orders.states import OrderState
+from app.supply import service as supply
 
 commands = typer.Typer()
 order_commands = typer.Typer(help="Orders of all resellers.", no_args_is_help=True)
@@ -94,6 +96,33 @@ def _row(order: Order) -> list[str]:
     ]
 
 
+@order_commands.command("work-list")
+def list_work(limit: Page = 50) -> None:
+    """The orders in progress that people fulfil, oldest first. No link: it is private."""
+    asyncio.run(_list_work(limit))
+
+
+async def _list_work(limit: int) -> None:
+    async with transaction() as (runtime, session):
+        entries = await fulfilling.work_list(
+            session, runtime.keys, opened=False, after=None, limit=limit
+        )
+    columns = ["id", "service", "quantity", "remains", "placed", "deliver by"]
+    print_table("", columns, [_work_row(entry) for entry in entries])
+
+
+def _work_row(entry: ToFulfil) -> list[str]:
+    order = entry.order
+    return [
+        str(order.id),
+        entry.service,
+        str(order.quantity),
+        "" if order.remains is None else str(order.remains),
+        rfc3339(order.created_at),
+        rfc3339(order.deliver_by),
+    ]
+
+
 @order_commands.command("show")
 def show_order(order_id: OrderId) -> None:
     """One order with its timeline, its attempts and what providers said. No link: it is private."""
@@ -129,16 +158,18 @@ def _facts(order: Order) -> list[list[str]]:
 def _print_trail(detail: OrderDetail) -> None:
     print_table(
         "Timeline",
-        ["at", "what", "who", "data"],
-        [[rfc3339(e.at), e.type, e.actor, str(e.data or "")] for e in detail.events],
+        ["at", "what", "who", "why and what else"],
+        [[rfc3339(e.at), e.type, e.actor, _in_words(e.data)] for e in detail.events],
     )
     print_table(
         "Attempts",
-        ["number", "provider's service", "state", "outcome", "sent", "provider order"],
+        ["number", "provider", "service", "cost", "state", "outcome", "sent", "provider order"],
         [
             [
                 str(a.number),
+                supply.public_provider_id(a.provider_id),
                 a.provider_service,
+                f"{Money(a.cost_micros)} {a.cost_currency}",
                 a.state,
                 a.outcome or "",
                 rfc3339(a.sending_at) if a.sending_at else "",
@@ -154,15 +185,20 @@ def _print_trail(detail: OrderDetail) -> None:
     )
 
 
+def _in_words(data: Mapping[str, object]) -> str:
+    """What an event carries, as a line to read; what it says nothing of is left out."""
+    return ", ".join(f"{name} {value}" for name, value in data.items() if value is not None)
+
+
 @order_commands.command("cancel")
 def cancel_order(order_id: OrderId, reason: Reason) -> None:
-    """Take back an order that has not been handed on; its charge returns to the reseller."""
+    """Take an order back at once, or ask its provider to end it where it has been handed on."""
     asyncio.run(_cancel_order(order_id, checked(CancelByOperator, reason=reason).reason))
 
 
 async def _cancel_order(order_id: int, reason: str) -> None:
     async with transaction() as (_, session):
-        order = await service.cancel(
+        order = await canceling.request(
             session, order_id, actor=actor(), reason="canceled_by_operator"
         )
         await audit.record(

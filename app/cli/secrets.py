@@ -14,6 +14,7 @@ from app.core.crypto import Undecryptable, new_master_key
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.orders import resealing
+from app.schedules import service as scheduling
 from app.supply import service as supply
 
 BATCH: Final = 500
@@ -50,15 +51,19 @@ async def _rotate() -> None:
     async with opened(settings) as runtime:
         providers = await _reseal_providers(runtime)
         orders = await _reseal_orders(runtime)
+        schedules = await _reseal_schedules(runtime)
         async with runtime.uow.begin() as session:
             await audit.record(
                 session,
                 actor(),
                 "secrets.rotate",
                 f"master_key:{runtime.keys.current_id}",
-                {"providers": providers, "orders": orders},
+                {"providers": providers, "orders": orders, "schedules": schedules},
             )
-    print(f"sealed anew: the credentials of {providers} providers, the inputs of {orders} orders")
+    print(
+        f"sealed anew: the credentials of {providers} providers, the inputs of {orders} orders and"
+        f" {schedules} schedules"
+    )
     print("Keep the older keys in the list while API keys made under them are in use.")
 
 
@@ -86,3 +91,13 @@ async def _reseal_orders(runtime: Runtime) -> int:
             return done
         done += count
         print(f"{done} of {max(done, total)} orders", flush=True)
+
+
+async def _reseal_schedules(runtime: Runtime) -> int:
+    done = after = 0
+    while True:
+        async with runtime.uow.begin() as session:
+            count, after = await scheduling.reseal(session, runtime.keys, after=after, limit=BATCH)
+        if not count:
+            return done
+        done += count

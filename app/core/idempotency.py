@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Index, LargeBinary, SmallInteger, delete, text, update
+from sqlalchemy import (
+    Index,
+    LargeBinary,
+    SmallInteger,
+    delete,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, Session
@@ -19,6 +28,9 @@ from app.core.uow import now_of
 KEY_LENGTH_MAX: Final = 255
 KEPT_FOR: Final = timedelta(days=30)
 BODY_KEPT_FOR: Final = timedelta(hours=72)
+LOOKED_BACK: Final = timedelta(days=7)
+FORGOTTEN_MAX: Final = 20_000
+"""Rows that one look forgets: more would not fit a statement's time."""
 
 
 class IdempotencyKeyMissing(AppError):
@@ -180,11 +192,29 @@ async def keep_many(session: Session, answers: Sequence[tuple[Request, Answer]])
 
 
 async def forget_old(session: Session) -> None:
-    """Drop bodies after 72 hours and keys after 30 days."""
+    """Drop bodies after 72 hours and keys after 30 days, a bounded number at a time."""
     now = now_of(session)
+    row = tuple_(IdempotencyRow.owner, IdempotencyRow.key)
+    old_bodies = (
+        select(IdempotencyRow.owner, IdempotencyRow.key)
+        .where(
+            # Looked for in a few days only: whatever a long absence leaves goes with its key.
+            IdempotencyRow.created_at.between(now - LOOKED_BACK, now - BODY_KEPT_FOR),
+            IdempotencyRow.body.is_not(None),
+        )
+        .limit(FORGOTTEN_MAX)
+    )
     await session.execute(
         update(IdempotencyRow)
-        .where(IdempotencyRow.created_at < now - BODY_KEPT_FOR, IdempotencyRow.body.is_not(None))
+        .where(row.in_(old_bodies))
         .values(body=None)
+        .execution_options(synchronize_session=False)
     )
-    await session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < now - KEPT_FOR))
+    old_keys = (
+        select(IdempotencyRow.owner, IdempotencyRow.key)
+        .where(IdempotencyRow.created_at < now - KEPT_FOR)
+        .limit(FORGOTTEN_MAX)
+    )
+    await session.execute(
+        delete(IdempotencyRow).where(row.in_(old_keys)).execution_options(synchronize_session=False)
+    )

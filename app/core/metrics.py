@@ -44,3 +44,13 @@ PROVIDER_STATUS_UNKNOWN: Final = Counter(
     "Status words of a provider that we do not know",
     ["provider"],
 )
+PROVIDER_CHARGE_EXPECTED: Final = Counter(
+    "smmos_provider_charge_expected_total",
+    "What completed orders were to cost at their provider, in units of its currency",
+    ["provider"],
+)
+PROVIDER_CHARGE_DRIFT: Final = Counter(
+    "smmos_provider_charge_drift_total",
+    "By how much a provider charged more or less than that, both added up",
+    ["provider"],
+)

@@ -65,6 +65,13 @@ def refund_rounded_down(*, charge: Money, undelivered: int, ordered: int) -> Mon
     return Money(charge.micros * undelivered // ordered)
 
 
+def sold_for_rounded_up(price: Money, *, taken: int, cost: int) -> Money:
+    """What is sold of something that costs `cost` at `price` once `taken` of its cost has come: the
+    house never sells below its price.
+    """
+    return Money(-(-price.micros * taken // cost))
+
+
 def converted_rounded_up(amount: Money, *, rate_micros: int) -> Money:
     """A cost in another currency, in ours, at `rate_micros` of ours per unit: never understated."""
     return Money(-(-amount.micros * rate_micros // MICROS_PER_UNIT))

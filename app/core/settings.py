@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     failed_auth_per_minute: int = Field(
         30, ge=1, description="refused keys a minute per address before 429"
     )
+    panel_address_per_minute: int = Field(
+        1200,
+        ge=1,
+        description="API v2 requests a minute per address, counted before the key is read",
+    )
     poll_seconds_min: float = Field(1.0, gt=0, description="least wait of a worker's own poll")
     poll_seconds_max: float = Field(5.0, gt=0, description="longest wait of a worker's own poll")
     drain_seconds: float = Field(

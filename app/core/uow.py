@@ -25,8 +25,9 @@ TRIES_MAX: Final = 3
 PAUSE_SECONDS_MIN: Final = 0.02
 PAUSE_SECONDS_MAX: Final = 0.2
 
-# Nobody listens, nobody answers in time, or all connections are taken.
-_NOT_CONNECTED: Final = (PoolTimeout, ConnectionError, TimeoutError)
+# Nobody listens, no way leads there, its name is unknown, nobody answers in time (all of them
+# OSErrors), or all connections are taken.
+_NOT_CONNECTED: Final = (PoolTimeout, OSError)
 
 TOGETHER_MAX: Final = 32
 

@@ -204,6 +204,18 @@ async def lock_ref(session: Session, ref: str) -> set[str]:
     return set(kinds)
 
 
+async def lock_refs(session: Session, refs: Iterable[str]) -> None:
+    """Lock all work on several things, whatever its kind: for whoever may end a thing of which
+    another kind of work is under way. In the order of `lock_ref`, thing by thing.
+    """
+    await session.execute(
+        select(WorkRow.id)
+        .where(WorkRow.ref.in_(list(refs)))
+        .order_by(WorkRow.ref, WorkRow.kind)
+        .with_for_update()
+    )
+
+
 async def finish(session: Session, kind: str, refs: Iterable[str]) -> None:
     """The work is done, in the transaction that ends it."""
     await _FINISH.rows(session, kind=kind, refs=list(refs))
@@ -244,6 +256,21 @@ async def put_back(
     await session.execute(
         update(WorkRow).where(WorkRow.kind == kind, WorkRow.ref.in_(list(refs))).values(values)
     )
+
+
+async def hasten(session: Session, kind: str, refs: Iterable[str], *, due_at: datetime) -> None:
+    """Make work due sooner; what is leased or locked now is passed over, so that nobody waits."""
+    free = (
+        select(WorkRow.id)
+        .where(
+            WorkRow.kind == kind,
+            WorkRow.ref.in_(list(refs)),
+            WorkRow.lease_token.is_(None),
+            WorkRow.due_at > due_at,
+        )
+        .with_for_update(skip_locked=True)
+    )
+    await session.execute(update(WorkRow).where(WorkRow.id.in_(free)).values(due_at=due_at))
 
 
 async def due_refs(session: Session, kind: str, lane: str, *, limit: int) -> list[str]:

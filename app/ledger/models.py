@@ -50,6 +50,9 @@ class JournalKind(StrEnum):
     ORDER_HOLD = "order_hold"
     ORDER_END = "order_end"
     ORDER_REFUND = "order_refund"
+    SCHEDULE_HOLD = "schedule_hold"
+    SCHEDULE_RUN = "schedule_run"
+    SCHEDULE_END = "schedule_end"
 
 
 class Installation(Base):

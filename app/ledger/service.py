@@ -106,6 +106,52 @@ async def lock_wallets(
     return {row.book_id: Wallet(Money(row.balance), spendable=row.spendable) for row in rows}
 
 
+async def hold_schedule(session: Session, book_id: UUID, schedule_id: int, charge: Money) -> None:
+    """Take the charge of all runs of a new schedule. Raises InsufficientFunds, SpendingStopped."""
+    wallet = (await lock_wallets(session, [book_id], wait=True)).get(book_id)
+    if wallet is not None and not wallet.spendable:
+        raise SpendingStopped
+    if wallet is None or charge > wallet.available:
+        raise InsufficientFunds
+    await _post(
+        session,
+        JournalKind.SCHEDULE_HOLD,
+        ("schedule", str(schedule_id)),
+        WalletLine(book_id, -charge, held_change=charge),
+        [(AccountKind.HELD, charge)],
+        order_id=schedule_id,
+    )
+
+
+async def allocate_run(
+    session: Session, book_id: UUID, schedule_id: int, number: int, order_id: int, charge: Money
+) -> None:
+    """Let a run hold what its schedule held for it: once for each run, and no wallet changes."""
+    await _post(
+        session,
+        JournalKind.SCHEDULE_RUN,
+        ("run", f"{schedule_id}:{number}"),
+        WalletLine(book_id, ZERO),
+        [(AccountKind.HELD, -charge), (AccountKind.HELD, charge)],
+        order_id=schedule_id,
+        to_order_id=order_id,
+    )
+
+
+async def end_schedule(
+    session: Session, book_id: UUID, schedule_id: int, *, refunded: Money
+) -> None:
+    """Give back what a schedule holds for runs that will never start."""
+    await _post(
+        session,
+        JournalKind.SCHEDULE_END,
+        ("schedule", str(schedule_id)),
+        WalletLine(book_id, refunded, held_change=-refunded),
+        [(AccountKind.HELD, -refunded)],
+        order_id=schedule_id,
+    )
+
+
 async def end_order(
     session: Session,
     book_id: UUID,
@@ -157,12 +203,13 @@ async def _post(
     house: Sequence[tuple[AccountKind, Money]],
     *,
     order_id: int | None = None,
+    to_order_id: int | None = None,
     note: str | None = None,
 ) -> None:
     """The one posting function: balanced, and once per cause.
 
     A cause posted before with the same lines changes nothing; with other lines it raises
-    LedgerConflictError.
+    LedgerConflictError. `to_order_id` is whose the lines are that receive, where it is another's.
     """
     wallet_id = await repository.ensure_wallet(session, wallet.book_id)
     lines = [(wallet_id, wallet.amount), *((HOUSE[account], amount) for account, amount in house)]
@@ -191,7 +238,7 @@ async def _post(
                 "account_id": account_id,
                 "amount": amount.micros,
                 "balance_after": after if account_id == wallet_id else None,
-                "order_id": order_id,
+                "order_id": to_order_id if to_order_id and amount > ZERO else order_id,
             }
             for number, (account_id, amount) in enumerate(lines, start=1)
         ],
@@ -202,6 +249,12 @@ async def set_spendable(session: Session, book_id: UUID, *, spendable: bool) -> 
     """Let a wallet spend, or stop it; exact from this commit on, in every process."""
     await repository.ensure_wallet(session, book_id)
     await repository.set_spendable(session, book_id, spendable=spendable)
+
+
+async def may_spend(session: Session, book_id: UUID) -> bool:
+    """Whether the owner of a book's wallet may spend at all, as of now."""
+    wallet = await repository.find_wallet(session, book_id)
+    return wallet is None or wallet.spendable
 
 
 async def balance(session: Session, book_id: UUID) -> Balance:

@@ -25,23 +25,24 @@ _TAKE: Final = Statement(
             CAST(:route_id AS uuid[]), CAST(:provider_id AS uuid[]),
             CAST(:provider_service AS text[]), CAST(:lease_token AS uuid[]),
             CAST(:cost_micros AS bigint[]), CAST(:cost_currency AS text[]),
-            CAST(:rate_to_ours_micros AS bigint[])
+            CAST(:rate_to_ours_micros AS bigint[]), CAST(:link_exclusive AS boolean[]),
+            CAST(:told AS text[])
         ) AS item (id, order_id, number, route_id, provider_id, provider_service, lease_token,
-                   cost_micros, cost_currency, rate_to_ours_micros)
+                   cost_micros, cost_currency, rate_to_ours_micros, link_exclusive, told)
     ), taken AS (
         UPDATE orders SET state = 'submitting', version = version + 1, wait_reason = NULL
         FROM item WHERE orders.id = item.order_id AND orders.state = 'queued'
-        RETURNING orders.id, orders.version, orders.service_id, orders.quantity
+        RETURNING orders.id, orders.version, orders.service_id, orders.quantity, item.told
     ), event AS (
         INSERT INTO order_events (order_id, seq, type, actor, public, data, at)
-        SELECT id, version, 'take', :actor, false, '{}', :now FROM taken
+        SELECT id, version, 'take', :actor, false, CAST(told AS jsonb), :now FROM taken
     ), attempt AS (
         INSERT INTO attempts (
             id, order_id, number, route_id, provider_id, provider_service, state, lease_token,
-            cost_micros, cost_currency, rate_to_ours_micros, started_at)
+            cost_micros, cost_currency, rate_to_ours_micros, link_exclusive, started_at)
         SELECT item.id, item.order_id, item.number, item.route_id, item.provider_id,
                item.provider_service, 'leased', item.lease_token, item.cost_micros,
-               item.cost_currency, item.rate_to_ours_micros, :now
+               item.cost_currency, item.rate_to_ours_micros, item.link_exclusive, :now
         FROM item JOIN taken ON taken.id = item.order_id
     )
     SELECT taken.id, taken.service_id, taken.quantity, i.sealed
@@ -76,7 +77,10 @@ _ACCEPT: Final = Statement(
 
 @dataclass(frozen=True, slots=True)
 class NewAttempt:
-    """A try to hand an order over, with what it costs in the provider's currency."""
+    """A try to hand an order over, with what it costs in the provider's currency.
+
+    `told` is what the timeline keeps of the choice of its route, as JSON.
+    """
 
     id: UUID
     order_id: int
@@ -88,6 +92,8 @@ class NewAttempt:
     cost_micros: int
     cost_currency: str
     rate_to_ours_micros: int
+    link_exclusive: bool
+    told: str
 
 
 _ATTEMPT_COLUMNS: Final = tuple(column.name for column in fields(NewAttempt))
@@ -299,7 +305,7 @@ async def provider_id_taken(
 
 
 async def put_back(session: Session, order_ids: Collection[int], *, actor: str) -> None:
-    """submitting → queued for orders whose attempt never reached the wire."""
+    """submitting → queued for orders that no provider has; their links are free again."""
     await session.execute(
         _PUT_BACK, {"ids": list(order_ids), "actor": actor, "now": now_of(session)}
     )
@@ -311,6 +317,8 @@ _PUT_BACK: Final = text(
         UPDATE orders SET state = 'queued', version = version + 1
         WHERE id = ANY(:ids) AND state = 'submitting'
         RETURNING id, version
+    ), freed AS (
+        DELETE FROM link_locks WHERE order_id IN (SELECT id FROM back)
     )
     INSERT INTO order_events (order_id, seq, type, actor, public, data, at)
     SELECT id, version, 'put_back', :actor, false, '{}', :now FROM back

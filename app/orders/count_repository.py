@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import func, select
 
@@ -27,6 +28,25 @@ async def queued_since_before(session: Session, moment: datetime, *, limit: int)
             .limit(limit)
         )
     ).all()
+
+
+async def running_at(
+    session: Session, provider_ids: Collection[UUID], *, after: int | None, limit: int
+) -> Sequence[Order]:
+    """The orders that these providers have in progress, oldest first."""
+    statement = (
+        select(Order)
+        .where(
+            Order.ended_at.is_(None),
+            Order.state == OrderState.IN_PROGRESS,
+            Order.provider_id.in_(provider_ids),
+        )
+        .order_by(Order.id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(Order.id > after)
+    return (await session.scalars(statement)).all()
 
 
 async def state_counts(session: Session) -> dict[str, int]:

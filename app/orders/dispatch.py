@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
+
+import orjson
 
 from app.catalog import service as catalog
 from app.catalog.service import RouteOffer
@@ -15,14 +17,17 @@ from app.core.audit import Actor
 from app.core.crypto import KeyRing, Undecryptable
 from app.core.db import Session
 from app.core.ids import new_id
+from app.core.logging import get_logger
 from app.core.money import charge_rounded_up
 from app.core.statements import Row
 from app.core.uow import now_of
 from app.core.work import Lease
-from app.orders import attempt_repository, repository
+from app.orders import attempt_repository, link_locks, repository
 from app.orders.attempt_repository import NewAttempt
 from app.orders.inputs import open_form
-from app.orders.routing import Sold, histories, next_route
+from app.orders.link_lock_repository import Wanted
+from app.orders.link_locks import LINK_BUSY
+from app.orders.routing import Skipped, Sold, choose, histories, next_route
 from app.orders.service import DISPATCH
 from app.orders.states import AttemptState, Move, OrderState
 from app.providers.protocol import ProviderAccount, Submission
@@ -30,6 +35,9 @@ from app.supply import protection
 from app.supply import service as supply
 from app.supply.models import Provider
 from app.supply.protection import Closed, Grant
+from app.supply.service import PauseReason
+
+log = get_logger(__name__)
 
 ACTOR: Final = Actor("system", "dispatch")
 BATCH_MAX: Final = 32
@@ -91,7 +99,14 @@ async def lease_batch(
         return grant
     provider = grant.provider
     scale = supply.scale_of(provider, time_scale)
-    account = supply.account_of(provider, keys, time_scale=time_scale)
+    try:
+        account = supply.account_of(provider, keys, time_scale=time_scale)
+    except Undecryptable:
+        # Nobody can sign in there until a person has seen to it; the orders need not wait for that.
+        log.exception("credentials_cannot_be_opened", provider=provider.name)
+        await supply.pause(session, provider_id, PauseReason.CREDENTIALS)
+        await _pass_on(session, str(provider_id), reason=Closed.PAUSED)
+        return Closed.PAUSED
     seconds = 2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS
     lease = await work.lease(
         session,
@@ -104,7 +119,7 @@ async def lease_batch(
     )
     if not lease.refs:
         return None
-    handovers = await _take(session, keys, provider, lease)
+    handovers = await _take(session, keys, provider, lease, scale=scale)
     await protection.spend_calls(session, provider, len(handovers))
     return Batch(
         lease=lease,
@@ -118,9 +133,11 @@ async def lease_batch(
 
 
 async def _take(
-    session: Session, keys: KeyRing, provider: Provider, lease: Lease
+    session: Session, keys: KeyRing, provider: Provider, lease: Lease, *, scale: float
 ) -> list[Handover]:
-    """Take the leased orders; those for which this provider is not the next route are passed on."""
+    """Take the leased orders whose links are free; those for which this provider is not the next
+    route are passed on.
+    """
     ids = [int(ref) for ref in lease.refs]
     orders = await repository.lock_queued(session, ids)
     gone = set(ids) - {order.id for order in orders}
@@ -129,16 +146,18 @@ async def _take(
         await work.finish(session, DISPATCH, map(str, gone))
     offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
     history = await histories(session, ids)
-    attempts: dict[int, NewAttempt] = {}
+    chosen: dict[int, NewAttempt] = {}
     elsewhere: dict[int, RouteOffer | None] = {}
     for order in orders:
-        route = next_route(offers.get(order.service_id), Sold.of(order), history[order.id])
-        if route is not None and route.provider_id == provider.id:
+        choice = choose(offers.get(order.service_id), Sold.of(order), history[order.id])
+        if choice.route is not None and choice.route.provider_id == provider.id:
             number = history[order.id].made + 1
-            attempts[order.id] = _attempt(order, route, number, lease)
+            chosen[order.id] = _attempt(order, choice.route, choice.skipped, number, lease)
         else:
-            elsewhere[order.id] = route
+            elsewhere[order.id] = choice.route
     await _wait_or_move(session, elsewhere, reason=NO_ROUTE)
+    links = {order.id: order.link_hash for order in orders}
+    attempts = await _with_free_links(session, provider, lease, chosen, links, scale=scale)
     if not attempts:
         return []
     rows = await attempt_repository.take(session, list(attempts.values()), actor=str(ACTOR))
@@ -160,7 +179,51 @@ async def _take(
     return handovers
 
 
-def _attempt(order: Row, route: RouteOffer, number: int, lease: Lease) -> NewAttempt:
+async def _with_free_links(
+    session: Session,
+    provider: Provider,
+    lease: Lease,
+    chosen: Mapping[int, NewAttempt],
+    links: Mapping[int, bytes],
+    *,
+    scale: float,
+) -> dict[int, NewAttempt]:
+    """Those whose link is theirs now, where the provider asks for that; the others wait for it."""
+    wanted = [
+        Wanted(order_id, attempt.provider_service, links[order_id])
+        for order_id, attempt in chosen.items()
+        if attempt.link_exclusive
+    ]
+    free = await link_locks.take(session, provider.id, wanted)
+    busy: dict[timedelta, list[int]] = {}
+    for one in wanted:
+        if one.order_id not in free:
+            delay = link_locks.look_again_after(lease.tries[str(one.order_id)])
+            busy.setdefault(delay, []).append(one.order_id)
+    for delay, order_ids in busy.items():
+        await wait(session, order_ids, reason=LINK_BUSY, delay=delay / scale)
+    waiting = {order_id for order_ids in busy.values() for order_id in order_ids}
+    return {order_id: one for order_id, one in chosen.items() if order_id not in waiting}
+
+
+def _told(number: int, skipped: Sequence[Skipped]) -> str:
+    """What operators see of the choice: the routes passed over, and why."""
+    if not skipped:
+        return "{}"
+    routes = [
+        {
+            "provider_id": supply.public_provider_id(one.route.provider_id),
+            "provider_service": one.route.provider_service,
+            "why": one.why,
+        }
+        for one in skipped
+    ]
+    return orjson.dumps({"attempt": number, "skipped": routes}).decode()
+
+
+def _attempt(
+    order: Row, route: RouteOffer, skipped: Sequence[Skipped], number: int, lease: Lease
+) -> NewAttempt:
     cost = charge_rounded_up(rate=route.cost, price_unit=order.price_unit, quantity=order.quantity)
     return NewAttempt(
         id=new_id(),
@@ -173,6 +236,8 @@ def _attempt(order: Row, route: RouteOffer, number: int, lease: Lease) -> NewAtt
         cost_micros=cost.micros,
         cost_currency=route.currency,
         rate_to_ours_micros=route.rate_to_ours_micros,
+        link_exclusive=route.link_exclusive,
+        told=_told(number, skipped),
     )
 
 
@@ -189,6 +254,7 @@ async def _review_unprepared(session: Session, attempt: NewAttempt, why: str) ->
         data={"why": why},
         public=False,
     )
+    await link_locks.release(session, [attempt.order_id])
     await work.finish(session, DISPATCH, [str(attempt.order_id)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,21 +10,39 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.core import work
+from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
-from app.core.metrics import FENCED, PROVIDER_STATUS_UNKNOWN
-from app.core.money import Money
+from app.core.metrics import (
+    FENCED,
+    PROVIDER_CHARGE_DRIFT,
+    PROVIDER_CHARGE_EXPECTED,
+    PROVIDER_STATUS_UNKNOWN,
+)
+from app.core.money import MICROS_PER_UNIT, Money
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, NO_DOUBT, doubt, doubt_id, review, unusable
 from app.orders.models import Attempt, Order
 from app.orders.service import FOLLOW
-from app.orders.settlement import AskAgain, Bought, End, Review, end_order, settle, usable_remains
+from app.orders.settlement import (
+    PAUSED_BY_PROVIDER,
+    AskAgain,
+    Bought,
+    End,
+    Review,
+    end_order,
+    is_final,
+    price_of_post,
+    settle,
+    usable_remains,
+)
 from app.orders.states import OrderState
 from app.providers.protocol import (
     STATUS_BATCH_MAX,
+    Capability,
     IdUnknown,
     Progress,
     ProviderAccount,
@@ -44,13 +63,9 @@ POLL_AGE_SHARE: Final = 10
 CALLS_IN_FLIGHT_MAX: Final = 2
 RECORDED_TOGETHER_MAX: Final = 10
 LEASE_MARGIN_SECONDS: Final = 15.0
-
-_FINAL: Final = {
-    ProviderState.COMPLETED,
-    ProviderState.PARTIAL,
-    ProviderState.CANCELED,
-    ProviderState.FAILED,
-}
+PUT_OFF_MAX: Final = 1000
+UNPOLLED_EVERY: Final = timedelta(days=1)
+"""How far off the poll of an order is put that cannot be polled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +101,29 @@ class Poll:
 async def lease_poll(
     session: Session, keys: KeyRing, provider_id: UUID, *, time_scale: float
 ) -> Poll | Closed | None:
-    """Up to 100 orders whose poll is due; None when none is; Closed when it may not be asked."""
+    """Up to 100 orders whose poll is due, as many as the budget has calls for; None when none is;
+    Closed when it may not be asked.
+    """
     grant = await protection.admit_reads(session, provider_id)
     if not isinstance(grant, Grant):
         return grant
     provider = grant.provider
+    if not supply.can(provider, Capability.POLLS):
+        await _put_off(session, provider_id)
+        return None
+    ids_per_call = supply.ids_per_status_call(provider)
     account = supply.account_of(provider, keys, time_scale=time_scale)
     lease = await work.lease(
         session,
         FOLLOW,
         str(provider_id),
-        limit=STATUS_BATCH_MAX,
+        limit=min(STATUS_BATCH_MAX, grant.calls * ids_per_call),
         in_flight_max=CALLS_IN_FLIGHT_MAX * STATUS_BATCH_MAX,
         seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
     )
     if not lease.refs:
         return None
-    await protection.spend_reads(session, provider, 1)
+    await protection.spend_reads(session, provider, math.ceil(len(lease.refs) / ids_per_call))
     orders = await repository.provider_order_ids(session, [int(ref) for ref in lease.refs])
     return Poll(
         lease=lease,
@@ -112,6 +133,20 @@ async def lease_poll(
         orders={given: order_id for order_id, given in orders.items()},
         time_scale=supply.scale_of(provider, time_scale),
     )
+
+
+async def _put_off(session: Session, provider_id: UUID) -> None:
+    """Nobody can be asked how these orders stand; people tell, and then their work moves on."""
+    lease = await work.lease(
+        session,
+        FOLLOW,
+        str(provider_id),
+        limit=PUT_OFF_MAX,
+        in_flight_max=PUT_OFF_MAX,
+        seconds=LEASE_MARGIN_SECONDS,
+    )
+    due_at = now_of(session) + UNPOLLED_EVERY
+    await work.put_back(session, FOLLOW, lease.refs, due_at=due_at)
 
 
 async def record_failure(
@@ -140,6 +175,8 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
 
     May be run again: what the lease no longer holds is passed over.
     """
+    # An order that ends takes a request to cancel with it, which may just be recorded.
+    await work.lock_refs(session, poll.lease.refs)
     held = await work.lock_held(session, poll.lease, poll.lease.refs)
     fenced = len(poll.lease.refs) - len(held)
     if fenced:
@@ -187,10 +224,10 @@ async def _record(
             PROVIDER_STATUS_UNKNOWN.labels(poll.provider_name).inc()
             log.warning("status_word_unknown", order_id=order.id, word=answer.raw_status)
             return await unusable(session, order, "status_word_unknown", poll.time_scale)
-        case Progress() if answer.state in _FINAL:
+        case Progress() if is_final(order, answer.state):
             return await _final(session, poll, order, attempt, answer)
         case Progress():
-            await _progress(session, order, answer)
+            await note_progress(session, order, answer, actor=ACTOR)
             return True
 
 
@@ -204,6 +241,7 @@ async def _final(
         # An id that was unknown says nothing of the figures: those have a count of their own.
         doubts=0 if order.doubt_reason == ID_UNKNOWN else order.doubts,
         cost_currency=attempt.cost_currency if attempt else None,
+        post=price_of_post(order),
     )
     said = {"status": progress.raw_status, "charge_micros": progress.charge_micros}
     match settle(bought, progress):
@@ -211,6 +249,7 @@ async def _final(
             await end_order(session, order, end, ACTOR, data={"provider": said})
             if attempt is not None:
                 await attempt_repository.keep_charge(session, attempt.id, progress.charge_micros)
+                _measure_charge(poll.provider_name, attempt, progress)
             return False
         case Review(reason=reason):
             await review(session, order, reason, said | {"remains": progress.remains})
@@ -219,7 +258,19 @@ async def _final(
             return await doubt(session, order, reason, poll.time_scale)
 
 
-async def _progress(session: Session, order: Order, progress: Progress) -> None:
+def _measure_charge(provider_name: str, attempt: Attempt, progress: Progress) -> None:
+    """Whether costs are what we take them for shows in what was delivered, and charged, in full."""
+    charged = progress.charge_micros
+    in_its_currency = progress.currency in {None, attempt.cost_currency}
+    if progress.state is ProviderState.COMPLETED and charged is not None and in_its_currency:
+        drift = abs(charged - attempt.cost_micros)
+        PROVIDER_CHARGE_EXPECTED.labels(provider_name).inc(attempt.cost_micros / MICROS_PER_UNIT)
+        PROVIDER_CHARGE_DRIFT.labels(provider_name).inc(drift / MICROS_PER_UNIT)
+
+
+async def note_progress(
+    session: Session, order: Order, progress: Progress, *, actor: Actor
+) -> None:
     """Remains only fall; a rise, or a value outside what was ordered, is kept as an observation."""
     values: dict[str, Any] = {}
     if order.start_count is None and progress.start_count is not None:
@@ -231,6 +282,9 @@ async def _progress(session: Session, order: Order, progress: Progress) -> None:
             await _observe(session, order, {"remains": progress.remains})
         elif usable != order.remains:
             values["remains"] = usable
+    waits_for = PAUSED_BY_PROVIDER if progress.state is ProviderState.PAUSED else None
+    if price_of_post(order) is not None and order.wait_reason != waits_for:
+        values["wait_reason"] = waits_for
     if order.unusable_since is not None:
         values |= NO_DOUBT
     if values:
@@ -242,7 +296,7 @@ async def _progress(session: Session, order: Order, progress: Progress) -> None:
             order.id,
             "progress",
             source=OrderState.IN_PROGRESS,
-            actor=ACTOR,
+            actor=actor,
             data=told,
             values=values,
             public=bool(told),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from datetime import date
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -14,18 +15,29 @@ from pydantic import (
     StrictInt,
     StrictStr,
     Tag,
+    model_validator,
 )
 
+from app.core.money import ZERO, Money
 from app.orders.links import LINK_LENGTH_MAX, check_link
-from app.orders.pricing import NewOrder
+from app.orders.pricing import RUNS_MAX, NewOrder, Repeat
 from app.providers.forms import FIELDS, OrderForm, ServiceType
-from app.web.fields import SAFE_INTEGER_MAX, Line, PublicNumber, Reference, check_text
+from app.web.fields import (
+    SAFE_INTEGER_MAX,
+    Line,
+    MoneyText,
+    PublicNumber,
+    Reference,
+    check_text,
+)
 from app.web.schemas import InputModel
 
 COMMENTS_MAX: Final = 1000
 COMMENT_LENGTH_MAX: Final = 500
 NAMES_MAX: Final = 1000
 WORDS_MAX: Final = 100
+INTERVAL_MINUTES_MAX: Final = 43_200
+SPEND_CAP_MAX: Final = Money.parse("1000000000")
 
 _FORM_FIELDS: Final[frozenset[str]] = frozenset(FIELDS)
 
@@ -63,6 +75,12 @@ Groups = Annotated[
 ]
 
 
+def _check_cap(cap: Money) -> Money:
+    if not ZERO < cap <= SPEND_CAP_MAX:
+        raise ValueError("must be above 0 and at most 1000000000")
+    return cap
+
+
 class _OrderBody(InputModel):
     """What every order says."""
 
@@ -86,10 +104,44 @@ class _OrderBody(InputModel):
             form=OrderForm.of(said),
             type=None if stated is None else ServiceType(stated),
             reference=self.reference,
+            repeat=self.repeat(),
+            spend_cap=vars(self).get("spend_cap"),
         )
 
+    def repeat(self) -> Repeat | None:
+        """The runs of an order of a type that may be repeated."""
+        return None
 
-class DefaultOrder(_OrderBody):
+
+class _RepeatableBody(_OrderBody):
+    """What an order says that may be delivered in runs: a drip-feed."""
+
+    runs: StrictInt | None = Field(
+        None,
+        ge=1,
+        le=RUNS_MAX,
+        description="Deliver `quantity` so many times; all are charged now.",
+    )
+    interval_minutes: StrictInt | None = Field(
+        None,
+        ge=1,
+        le=INTERVAL_MINUTES_MAX,
+        description="How long after a run has started the next one does; taken with `runs`.",
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.runs is None) != (self.interval_minutes is None):
+            raise ValueError("runs and interval_minutes are given together")
+        return self
+
+    def repeat(self) -> Repeat | None:
+        if self.runs is None or self.interval_minutes is None or self.runs == 1:
+            return None
+        return Repeat(self.runs, self.interval_minutes)
+
+
+class DefaultOrder(_RepeatableBody):
     """So much of something at a link."""
 
     type: Literal["default"] = "default"
@@ -224,7 +276,7 @@ class InvitesFromGroupsOrder(_OrderBody):
     groups: Groups
 
 
-class WebTrafficOrder(_OrderBody):
+class WebTrafficOrder(_RepeatableBody):
     """Visitors to a page."""
 
     type: Literal["web_traffic"] = "web_traffic"
@@ -239,7 +291,29 @@ class WebTrafficOrder(_OrderBody):
     referring_url: OtherUrl | None = None
 
 
+class SubscriptionsOrder(_OrderBody):
+    """So much on each new post of a user, delivered by a provider that looks for posts itself.
+
+    The spend cap is held; at the end what was not spent of it goes back.
+    """
+
+    type: Literal["subscriptions"] = "subscriptions"
+    username: Name
+    min: Quantity
+    max: Quantity
+    delay: StrictInt = Field(description="Minutes after a post.", examples=[0])
+    posts: StrictInt | None = Field(None, ge=1, le=SAFE_INTEGER_MAX, description="New posts.")
+    old_posts: StrictInt | None = Field(None, ge=0, le=SAFE_INTEGER_MAX)
+    expiry: date | None = None
+    spend_cap: Annotated[MoneyText, AfterValidator(_check_cap)] = Field(
+        description="The most that all posts together may cost.", examples=["5.00"]
+    )
+
+
 _TELLING: Final = (
+    ({"min"}, ServiceType.SUBSCRIPTIONS),
+    ({"max"}, ServiceType.SUBSCRIPTIONS),
+    ({"delay"}, ServiceType.SUBSCRIPTIONS),
     ({"hashtags"}, ServiceType.MENTIONS_WITH_HASHTAGS),
     ({"hashtag"}, ServiceType.MENTIONS_HASHTAG),
     ({"media"}, ServiceType.MENTIONS_MEDIA_LIKERS),
@@ -268,7 +342,7 @@ def _type_of(body: Any) -> str:
     return next((type_ for fields, type_ in _TELLING if fields <= said.keys()), ServiceType.PACKAGE)
 
 
-_TYPES: Final = tuple(type_ for type_ in ServiceType if type_ is not ServiceType.SUBSCRIPTIONS)
+_TYPES: Final = tuple(ServiceType)
 _DISCRIMINATOR: Final = Discriminator(
     _type_of,
     custom_error_type="type_unknown",
@@ -298,6 +372,7 @@ AnyOrder: TypeAlias = (
     | Annotated[PollOrder, Tag("poll")]
     | Annotated[InvitesFromGroupsOrder, Tag("invites_from_groups")]
     | Annotated[WebTrafficOrder, Tag("web_traffic")]
+    | Annotated[SubscriptionsOrder, Tag("subscriptions")]
 )
 
 

@@ -8,7 +8,9 @@ from typing import Final
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.uow import now_of
-from app.orders import count_repository
+from app.orders import count_repository, refill_repository
+from app.orders.refill_states import ENDED as REFILL_ENDED
+from app.orders.refill_states import RefillState
 from app.orders.states import ENDED, RUNNING, OrderState
 
 NAMES: Final = frozenset(
@@ -17,6 +19,7 @@ NAMES: Final = frozenset(
         "smmos_orders_ended_last_day",
         "smmos_orders_late",
         "smmos_orders_undispatched_late",
+        "smmos_refills",
     }
 )
 _UNDISPATCHED: Final = (OrderState.QUEUED, OrderState.ON_HOLD)
@@ -30,6 +33,7 @@ async def samples(session: Session) -> list[Sample]:
     running = await count_repository.state_counts(session)
     ended = await count_repository.ended_counts(session, now_of(session) - timedelta(days=1))
     late = await count_repository.late_counts(session)
+    refills = await refill_repository.open_counts(session)
     return [
         *(
             Sample("smmos_orders", f'state="{state}"', running.get(state, 0))
@@ -42,6 +46,10 @@ async def samples(session: Session) -> list[Sample]:
         *(
             Sample("smmos_orders_late", f'state="{state}"', late.get(state, 0))
             for state in sorted(RUNNING)
+        ),
+        *(
+            Sample("smmos_refills", f'state="{state}"', refills.get(state, 0))
+            for state in sorted(set(RefillState) - REFILL_ENDED)
         ),
         Sample(
             "smmos_orders_undispatched_late", "", sum(late.get(state, 0) for state in _UNDISPATCHED)

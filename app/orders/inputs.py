@@ -9,23 +9,40 @@ from typing import Any
 import orjson
 
 from app.catalog.links.canonical import canonical_link
-from app.core.crypto import KeyRing, Place
+from app.core.crypto import KeyRing, Place, Undecryptable
 from app.providers.forms import OrderForm
 
 
 def seal_form(keys: KeyRing, order_id: int, form: OrderForm) -> bytes:
     """The fields that say something, encrypted for this order's row."""
+    return seal_form_at(keys, _place(order_id), form)
+
+
+def said(form: OrderForm) -> dict[str, Any]:
+    """The fields of a form that say something, by name."""
     content = {field.name: getattr(form, field.name) for field in fields(form)}
-    said = {name: value for name, value in content.items() if value not in (None, ())}
-    return keys.seal(orjson.dumps(said), _place(order_id))
+    return {name: value for name, value in content.items() if value not in (None, ())}
 
 
 def open_form(keys: KeyRing, order_id: int, sealed: bytes) -> OrderForm:
     """Raises Undecryptable for what was not sealed for this order."""
-    said: dict[str, Any] = orjson.loads(keys.open(sealed, _place(order_id)))
-    if "expiry" in said:
-        said["expiry"] = date.fromisoformat(said["expiry"])
-    return OrderForm.of(said)
+    return open_form_at(keys, _place(order_id), sealed)
+
+
+def seal_form_at(keys: KeyRing, place: Place, form: OrderForm) -> bytes:
+    """The same for another row that keeps a form."""
+    return keys.seal(orjson.dumps(said(form)), place)
+
+
+def open_form_at(keys: KeyRing, place: Place, sealed: bytes) -> OrderForm:
+    try:
+        content: dict[str, Any] = orjson.loads(keys.open(sealed, place))
+        if "expiry" in content:
+            content["expiry"] = date.fromisoformat(content["expiry"])
+        return OrderForm.of(content)
+    except (ValueError, TypeError) as error:
+        # Written by a version that knew more, or not by us.
+        raise Undecryptable("what was sealed is no form of ours") from error
 
 
 def link_hash(keys: KeyRing, form: OrderForm) -> bytes:

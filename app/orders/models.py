@@ -38,7 +38,9 @@ class Order(Base):
     `quantity` is what is charged for, `units` what delivery counts: the same number, or a package's
     units, or nothing where a package does not state them. `doubts` counts the polls in a row whose
     answer could not be used for `doubt_reason`, since `doubted_at`; `unusable_since` is when the
-    first of the polls in a row was made that could not be used for any reason.
+    first of the polls in a row was made that could not be used for any reason. `cancel_…` is where
+    a request to the provider to cancel stands, since when, and why it was refused. A run of a
+    schedule has that schedule's number for `parent_id`.
     """
 
     __tablename__ = "orders"
@@ -57,6 +59,8 @@ class Order(Base):
             " AND (ended_at IS NULL OR held = 0)",
             name="ended",
         ),
+        CheckConstraint("cancel_state IN ('requested','asked','refused')", name="cancel_state"),
+        CheckConstraint("(cancel_state IS NULL) = (cancel_at IS NULL)", name="cancel_at"),
         Index(
             "uq_orders_provider_order",
             "provider_id",
@@ -64,12 +68,27 @@ class Order(Base):
             unique=True,
             postgresql_where=text("provider_order_id IS NOT NULL"),
         ),
+        CheckConstraint(
+            "(parent_id IS NULL) = (run_number IS NULL) AND run_number >= 1", name="run"
+        ),
+        Index(
+            "uq_orders_run",
+            "parent_id",
+            "run_number",
+            unique=True,
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
         Index("ix_orders_book_id_id", "book_id", "id"),
         Index("ix_orders_book_id_link_hash", "book_id", "link_hash"),
         Index(
             "ix_orders_running", "state", "created_at", postgresql_where=text("ended_at IS NULL")
         ),
         Index("ix_orders_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+        Index(
+            "ix_orders_waiting_for_link",
+            "link_hash",
+            postgresql_where=text("wait_reason = 'link_busy'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(
@@ -101,6 +120,11 @@ class Order(Base):
     reference: Mapped[str | None]
     provider_id: Mapped[UUID | None] = mapped_column(ForeignKey("providers.id"))
     provider_order_id: Mapped[str | None]
+    parent_id: Mapped[int | None]
+    run_number: Mapped[int | None] = mapped_column(Integer)
+    cancel_state: Mapped[str | None]
+    cancel_at: Mapped[datetime | None]
+    cancel_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime]
     deliver_by: Mapped[datetime]
@@ -164,7 +188,7 @@ class OrderHold(Base):
 
 
 class Attempt(Base):
-    """One try to hand an order to a provider, with the cost as it stood then."""
+    """One try to hand an order to a provider, with the route's facts as they stood then."""
 
     __tablename__ = "attempts"
     __table_args__ = (
@@ -184,6 +208,7 @@ class Attempt(Base):
     route_id: Mapped[UUID] = mapped_column(ForeignKey("service_routes.id"))
     provider_id: Mapped[UUID] = mapped_column(ForeignKey("providers.id"))
     provider_service: Mapped[str]
+    link_exclusive: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     state: Mapped[str]
     lease_token: Mapped[UUID]
     cost_micros: Mapped[int]

@@ -13,7 +13,7 @@ from app.core.db import Session
 from app.core.errors import NotFound
 from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
-from app.orders import resolving, service
+from app.orders import canceling, resolving, service
 from app.orders.errors import (
     OrderNotCancelable,
     OrderStateConflict,
@@ -143,10 +143,10 @@ async def operator_release_order(
 async def operator_cancel_order(
     order_id: OrderId, body: CancelByOperator, operator: OperatorDep, runtime: RuntimeDep
 ) -> OperatorOrderRead:
-    """Take back an order that has not been handed on; its charge returns to the reseller."""
+    """Take an order back at once, or ask its provider to end it where it has been handed on."""
 
     async def transaction(session: Session) -> OperatorOrderRead:
-        order = await service.cancel(
+        order = await canceling.request(
             session, order_id, actor=operator.actor, reason="canceled_by_operator"
         )
         await audit.record(

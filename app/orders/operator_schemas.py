@@ -10,8 +10,10 @@ from typing_extensions import TypeAliasType
 
 from app.core.ids import public_id
 from app.core.money import Money
+from app.orders.fulfilling import ToFulfil
+from app.orders.inputs import said
 from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
-from app.orders.states import OrderState
+from app.orders.states import CancelState, OrderState
 from app.supply.service import public_provider_id
 from app.web.fields import SAFE_INTEGER_MAX, Line
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
@@ -66,6 +68,16 @@ ResolutionBody = ResolveAccepted | ResolveAbsent | ResolveWriteOff | ResolveEnde
 Resolution = TypeAliasType("Resolution", Annotated[ResolutionBody, Field(discriminator="outcome")])
 
 
+class ProgressByHand(InputModel):
+    """How an order stands that people fulfil, in the words in which a provider would tell it."""
+
+    status: Literal["in_progress", "completed", "partial", "canceled"]
+    start_count: StrictInt | None = Field(None, ge=0, le=SAFE_INTEGER_MAX)
+    remains: StrictInt | None = Field(
+        None, ge=0, le=SAFE_INTEGER_MAX, description="What is still to be delivered."
+    )
+
+
 class AttemptRead(AnswerModel):
     """One try to hand the order over."""
 
@@ -74,7 +86,8 @@ class AttemptRead(AnswerModel):
     provider_service: str
     state: str
     outcome: str | None
-    cost: MoneyRead
+    cost: MoneyRead = Field(description="What it was to cost, in the provider's currency.")
+    provider_charge: MoneyRead | None = Field(description="What the provider says it took.")
     provider_order_id: str | None
     started_at: datetime
     sending_at: datetime | None
@@ -82,6 +95,7 @@ class AttemptRead(AnswerModel):
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
+        charged = attempt.provider_charge_micros
         return cls(
             number=attempt.number,
             provider_id=public_provider_id(attempt.provider_id),
@@ -89,6 +103,9 @@ class AttemptRead(AnswerModel):
             state=attempt.state,
             outcome=attempt.outcome,
             cost=MoneyRead.of(Money(attempt.cost_micros), attempt.cost_currency),
+            provider_charge=(
+                None if charged is None else MoneyRead.of(Money(charged), attempt.cost_currency)
+            ),
             provider_order_id=attempt.provider_order_id,
             started_at=attempt.started_at,
             sending_at=attempt.sending_at,
@@ -144,6 +161,7 @@ class OperatorOrderRead(AnswerModel):
     reference: str | None
     provider_id: str | None
     provider_order_id: str | None
+    cancel_state: CancelState | None
     created_at: datetime
     deliver_by: datetime
     ended_at: datetime | None
@@ -173,6 +191,7 @@ class OperatorOrderRead(AnswerModel):
             reference=order.reference,
             provider_id=public_provider_id(order.provider_id) if order.provider_id else None,
             provider_order_id=order.provider_order_id,
+            cancel_state=CancelState(order.cancel_state) if order.cancel_state else None,
             created_at=order.created_at,
             deliver_by=order.deliver_by,
             ended_at=order.ended_at,
@@ -190,4 +209,27 @@ class OperatorOrderDetail(AnswerModel):
 
 class OperatorOrderPage(AnswerModel):
     data: list[OperatorOrderRead]
+    next_cursor: str | None
+
+
+class WorkListEntry(AnswerModel):
+    """An order that people fulfil, with what it says where the reader may see that."""
+
+    order: OperatorOrderRead
+    service: str
+    form: dict[str, Any] | None = Field(
+        description="Its link, quantity and texts; None without the permission orders:write."
+    )
+
+    @classmethod
+    def of(cls, entry: ToFulfil, currency: str) -> Self:
+        return cls(
+            order=OperatorOrderRead.of(entry.order, currency),
+            service=entry.service,
+            form=None if entry.form is None else said(entry.form),
+        )
+
+
+class WorkList(AnswerModel):
+    data: list[WorkListEntry]
     next_cursor: str | None

@@ -15,13 +15,14 @@ from app.core.logging import get_logger
 from app.core.metrics import FENCED
 from app.core.money import Money
 from app.core.uow import now_of
-from app.orders import attempt_repository, repository
+from app.orders import attempt_repository, link_locks, repository
 from app.orders.dispatch import (
     ACTOR,
     Batch,
     Handover,
     wait,
 )
+from app.orders.link_locks import LINK_BUSY
 from app.orders.models import Order
 from app.orders.routing import FOR_GOOD, Sold, histories, next_route
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
@@ -202,7 +203,8 @@ async def _refused(
     await attempt_repository.put_back(session, [order.id], actor=str(ACTOR))
     match refused.kind:
         case RefusalKind.LINK_BUSY:
-            await wait(session, [order.id], reason="link_busy", delay=LINK_BUSY_WAIT / scale)
+            # Busy by someone else's order: our own that wait for it are not woken.
+            await wait(session, [order.id], reason=LINK_BUSY, delay=LINK_BUSY_WAIT / scale)
         case RefusalKind.RATE_LIMITED:
             asked = refused.retry_after_seconds
             delay = timedelta(seconds=asked) if asked else RATE_LIMIT_WAIT / scale
@@ -234,6 +236,7 @@ async def _next_route_or_fail(session: Session, order: Order, refused: Refused) 
     history = (await histories(session, [order.id]))[order.id]
     route = next_route(offer, Sold.of(order), history)
     if route is not None:
+        await link_locks.release(session, [order.id])
         await attempt_repository.put_back(session, [order.id], actor=str(ACTOR))
         await work.put(session, DISPATCH, str(order.id), lane=str(route.provider_id))
         return

@@ -12,7 +12,8 @@ from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import ZERO, Money, refund_rounded_down
 from app.core.uow import now_of
-from app.orders import attempt_repository, count_repository, repository
+from app.orders import attempt_repository, count_repository, link_locks, repository
+from app.orders.canceling import promise_again
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.models import Attempt, Order
 from app.orders.outcomes import move_to_unknown
@@ -165,6 +166,7 @@ async def _found(
     )
     await work.finish_all(session, [str(order.id)])
     await work.put(session, FOLLOW, str(order.id), lane=str(attempt.provider_id))
+    await promise_again(session, order, attempt.provider_id)
 
 
 async def prove_absent(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
@@ -196,6 +198,7 @@ async def prove_absent(session: Session, order_id: int, *, actor: Actor, reason:
         data={"why": reason},
         public=False,
     )
+    await link_locks.release(session, [order_id])
     await work.finish_all(session, [str(order_id)])
     await promise_dispatch(session, order)
     return await get(session, order_id)

@@ -1,4 +1,4 @@
-"""Which route an order is given to: by priority, one that is open now first, never below cost."""
+"""Which route an order is given to: in the service's order, open ones first, never below cost."""
 
 from __future__ import annotations
 
@@ -53,20 +53,48 @@ async def histories(session: Session, order_ids: Sequence[int]) -> dict[int, His
     }
 
 
-def next_route(offer: Offer | None, sold: Sold, history: History) -> RouteOffer | None:
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A route that comes before the chosen one, and why it was passed over."""
+
+    route: RouteOffer
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The route that an order takes, with those that were passed over for it."""
+
+    route: RouteOffer | None
+    skipped: tuple[Skipped, ...] = ()
+
+
+def choose(offer: Offer | None, sold: Sold, history: History) -> Choice:
     """The best route that has not refused this order for good and does not cost more than it
-    brought, unless an operator lets this service be sold below cost.
+    brought, unless an operator lets this service be sold below cost; one that is open now first.
     """
     if offer is None:
-        return None
-    left = [
-        route
-        for route in offer.routes
-        if route.route_id not in history.refused_routes and _pays(offer, route, sold)
-    ]
-    return next((route for route in left if route.open_now), left[0] if left else None)
+        return Choice(None)
+    skipped: list[Skipped] = []
+    closed: RouteOffer | None = None
+    for route in offer.routes:
+        never = _why_never(offer, route, sold, history)
+        if never is None and route.open_now:
+            return Choice(route, tuple(skipped))
+        if never is None and closed is None:
+            closed = route
+        skipped.append(Skipped(route, never or route.closed_by or ""))
+    return Choice(closed, tuple(one for one in skipped if one.route is not closed))
 
 
-def _pays(offer: Offer, route: RouteOffer, sold: Sold) -> bool:
+def next_route(offer: Offer | None, sold: Sold, history: History) -> RouteOffer | None:
+    """The route that `choose` takes."""
+    return choose(offer, sold, history).route
+
+
+def _why_never(offer: Offer, route: RouteOffer, sold: Sold, history: History) -> str | None:
+    """Why a route cannot take this order, whether it is open or not."""
+    if route.route_id in history.refused_routes:
+        return "refused"
     cost = route.cost_in_ours(quantity=sold.quantity, price_unit=sold.price_unit)
-    return offer.below_cost_allowed or cost <= sold.charge
+    return None if offer.below_cost_allowed or cost <= sold.charge else "below_cost"

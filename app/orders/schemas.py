@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.core.money import Money
 from app.orders.form_schemas import Link, OrderCreate
 from app.orders.models import Order, OrderEvent
-from app.orders.states import V1_STATUS, OrderState
+from app.orders.states import V1_STATUS, CancelState, OrderState
 from app.web.fields import SAFE_INTEGER_MAX, Moment, check_text
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit
 from app.web.schemas import AnswerModel, InputModel, MoneyRead, Problem
@@ -36,6 +37,35 @@ class OrderBatchCreate(InputModel):
     orders: list[OrderCreate] = Field(min_length=1, max_length=BATCH_MAX)
 
 
+class CancelRead(AnswerModel):
+    """Where the request to cancel an order stands that is being delivered."""
+
+    state: CancelState = Field(
+        description="`requested`; `asked`: it will be tried, and how the order ends tells whether"
+        " it could be; `refused`."
+    )
+    at: datetime
+    reason: str | None = Field(description="Why it was refused, where that was told.")
+
+    @classmethod
+    def of(cls, order: Order) -> Self | None:
+        if order.cancel_state is None or order.cancel_at is None:
+            return None
+        return cls(
+            state=CancelState(order.cancel_state), at=order.cancel_at, reason=order.cancel_reason
+        )
+
+
+class RunsRead(AnswerModel):
+    """How far an order has come that is delivered in runs."""
+
+    total: int
+    started: int
+    quantity: int = Field(description="Of each run.")
+    interval_minutes: int | None = Field(description="None for a subscription.")
+    next_at: datetime | None = Field(description="When the next run is due, if there is one.")
+
+
 class OrderRead(AnswerModel):
     """An order as its reseller sees it."""
 
@@ -53,6 +83,14 @@ class OrderRead(AnswerModel):
     deliver_by: datetime
     ended_at: datetime | None
     reason: str | None = Field(description="Why it ended short, or what it waits for.")
+    cancel: CancelRead | None = Field(
+        description="None unless it was asked to be canceled while it was being delivered."
+    )
+    parent_id: int | None = Field(description="The order of which this is one run.")
+    runs: RunsRead | None = Field(
+        description="None for an order that is delivered at once. Where there are runs, the figures"
+        " are those of all of them together."
+    )
 
     @classmethod
     def of(cls, order: Order, link: str | None, currency: str) -> Self:
@@ -71,6 +109,9 @@ class OrderRead(AnswerModel):
             deliver_by=order.deliver_by,
             ended_at=order.ended_at,
             reason=order.reason or order.wait_reason,
+            cancel=CancelRead.of(order),
+            parent_id=order.parent_id,
+            runs=None,
         )
 
 
@@ -79,23 +120,43 @@ class OrderPage(AnswerModel):
     next_cursor: str | None
 
 
+_BY: Final[Mapping[str, Literal["you", "operator"]]] = {
+    "reseller": "you",
+    "operator": "operator",
+    "command": "operator",
+}
+"""Whom a reseller is told of, by the kind of actor: nobody of ours is named."""
+
+
 class OrderEventRead(AnswerModel):
     """Something that happened to an order."""
 
     seq: int
     type: str
     at: datetime
+    by: Literal["you", "operator", "system"] = Field(description="Who made it happen.")
+    reason: str | None = Field(description="By which rule, where there is one to tell.")
     refunded: str | None
     remains: int | None
     start_count: int | None
 
     @classmethod
     def of(cls, event: OrderEvent) -> Self:
-        data = event.data
+        return cls.told(
+            seq=event.seq, type_=event.type, actor=event.actor, data=event.data, at=event.at
+        )
+
+    @classmethod
+    def told(
+        cls, *, seq: int, type_: str, actor: str, data: Mapping[str, Any], at: datetime
+    ) -> Self:
+        """What a timeline's row tells, whatever the timeline is of."""
         return cls(
-            seq=event.seq,
-            type=event.type,
-            at=event.at,
+            seq=seq,
+            type=type_,
+            at=at,
+            by=_BY.get(actor.partition(":")[0], "system"),
+            reason=data.get("reason"),
             refunded=data.get("refunded"),
             remains=data.get("remains"),
             start_count=data.get("start_count"),

@@ -20,8 +20,8 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
-from app.orders import attempt_repository, hold_repository, repository
-from app.orders.errors import OrderNotCancelable, OrderStateConflict
+from app.orders import attempt_repository, hold_repository, link_locks, repository
+from app.orders.errors import OrderNotCancelable, OrderStateConflict, TestOrdersUnavailable
 from app.orders.inputs import link_hash, open_form, seal_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
 from app.orders.pricing import NewOrder, Priced, price
@@ -29,6 +29,7 @@ from app.orders.repository import OrderFilter
 from app.orders.routing import History, Sold, next_route
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
+from app.resellers.models import Mode
 
 DISPATCH: Final = "dispatch"
 FOLLOW: Final = "follow"
@@ -52,6 +53,12 @@ class Accepted:
     book_id: UUID
     priced: Priced
     actor: Actor
+
+
+def refuse_test_book(mode: Mode) -> None:
+    """An order of the test book must never reach a provider, and nothing else delivers it yet."""
+    if mode is not Mode.LIVE:
+        raise TestOrdersUnavailable
 
 
 async def place(
@@ -98,7 +105,8 @@ async def place_together(
     out and gets None.
     """
     offers = await catalog.offers(session, sorted({one.item.service_id for one in purchases}))
-    judged = [_price_or_refusal(offers.get(one.item.service_id), one.item) for one in purchases]
+    priced = [_price_or_refusal(offers.get(one.item.service_id), one.item) for one in purchases]
+    judged = await link_locks.refuse_busy(session, keys, priced)
     books = {p.book_id for p, one in zip(purchases, judged, strict=True) if isinstance(one, Priced)}
     wallets = await ledger.lock_wallets(session, sorted(books), wait=wait) if books else {}
     available = {book_id: wallet.available for book_id, wallet in wallets.items()}
@@ -155,7 +163,7 @@ async def _write(session: Session, keys: KeyRing, accepted: Sequence[Accepted]) 
             for order_id, one in zip(ids, accepted, strict=True)
         ],
     )
-    return [_order_of(row) for row in rows]
+    return [repository.as_inserted(row) for row in rows]
 
 
 def _row(session: Session, keys: KeyRing, order_id: int, accepted: Accepted) -> dict[str, Any]:
@@ -181,26 +189,20 @@ def _row(session: Session, keys: KeyRing, order_id: int, accepted: Accepted) -> 
     }
 
 
-def _order_of(row: dict[str, Any]) -> Order:
-    """The order as it was just inserted, without reading it back."""
-    columns = {name: value for name, value in row.items() if name not in {"sealed", "actor"}}
-    return Order(
-        **columns,
-        state=OrderState.QUEUED,
-        held=row["charge"],
-        earned=0,
-        refunded=0,
-        forfeited=0,
-        version=1,
-    )
-
-
 async def get_in_book(session: Session, book_id: UUID, order_id: int) -> Order:
     """Raises NotFound for one that is absent and for another's alike."""
     order = await repository.find_in_book(session, book_id, order_id)
     if order is None:
         raise NotFound
     return order
+
+
+async def find_many_in_book(
+    session: Session, book_id: UUID, order_ids: Collection[int]
+) -> dict[int, Order]:
+    """Those of the numbers that are orders of this book."""
+    found = await repository.find_many_in_book(session, book_id, order_ids)
+    return {order.id: order for order in found}
 
 
 async def get(session: Session, order_id: int) -> Order:

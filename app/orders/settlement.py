@@ -8,16 +8,37 @@ from typing import Any, Final
 from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
-from app.core.money import ZERO, Money, refund_rounded_down
+from app.core.money import (
+    ZERO,
+    Money,
+    charge_rounded_up,
+    refund_rounded_down,
+    sold_for_rounded_up,
+)
 from app.core.uow import now_of
 from app.ledger import service as ledger
-from app.orders import hold_repository, repository
+from app.orders import hold_repository, link_locks, repository
 from app.orders.models import Order
 from app.orders.states import Move, OrderState
 from app.providers.protocol import Progress, ProviderState
 
 UNUSABLE_POLLS_MAX: Final = 3
 """Final statuses without a usable figure in a row before a person looks."""
+
+EXPIRED: Final = "expired"
+"""The reason of a subscription's order that ended because its time was over."""
+
+PAUSED_BY_PROVIDER: Final = "paused_by_provider"
+"""The wait reason of a subscription's order while its provider delivers nothing."""
+
+FINAL: Final = frozenset(
+    {
+        ProviderState.COMPLETED,
+        ProviderState.PARTIAL,
+        ProviderState.CANCELED,
+        ProviderState.FAILED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,7 @@ class End:
     target: OrderState
     refunded: Money
     remains: int | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +75,8 @@ class Bought:
 
     `units` is what delivery counts, none for a package that does not state them; `cost_micros` is
     what the provider was to charge, in its own currency; `doubts` the unusable polls so far.
+    `post` is the price of the largest post of a subscription, whose charge is its spend cap and
+    whose `cost_micros` is that of one such post.
     """
 
     charge: Money
@@ -60,10 +84,30 @@ class Bought:
     cost_micros: int
     doubts: int
     cost_currency: str | None = None
+    post: Money | None = None
+
+
+def price_of_post(order: Order) -> Money | None:
+    """What the largest post of a subscription costs; None for an order that is none.
+
+    Its order is the only one that is a run and whose delivery nobody counts beforehand.
+    """
+    if order.parent_id is None or order.units is not None:
+        return None
+    return charge_rounded_up(
+        rate=Money(order.rate_micros), price_unit=order.price_unit, quantity=order.quantity
+    )
+
+
+def is_final(order: Order, state: ProviderState) -> bool:
+    """Whether this status ends the order; expiry is known of subscriptions only."""
+    return state in FINAL or (state is ProviderState.EXPIRED and price_of_post(order) is not None)
 
 
 def settle(bought: Bought, progress: Progress) -> Decision:
     """What a provider's final status means in money. Pure; a final status uses its own remains."""
+    if bought.post is not None:
+        return _subscription(bought, bought.post, progress)
     match progress.state:
         case ProviderState.COMPLETED:
             return _completed(bought)
@@ -141,6 +185,43 @@ def _by_share(bought: Bought, *, undelivered: int, ordered: int, remains: int | 
     return End(Move.END_SHORT, OrderState.PARTIAL, refund, remains)
 
 
+def _subscription(bought: Bought, post: Money, progress: Progress) -> Decision:
+    """What is due is earned, at most the cap, and the rest goes back."""
+    if progress.state is ProviderState.FAILED:
+        return Review("provider_failed")
+    due = _due(bought, post, progress)
+    if due is None:
+        return Review("subscription_untold")
+    if progress.posts == 0 and progress.charge_micros:
+        return Review("subscription_charged_without_posts")
+    earned = min(due, bought.charge)
+    refunded = bought.charge - earned
+    match progress.state:
+        case ProviderState.COMPLETED:
+            return End(Move.COMPLETE, OrderState.COMPLETED, refunded, None)
+        case ProviderState.EXPIRED:
+            return End(Move.COMPLETE, OrderState.COMPLETED, refunded, None, EXPIRED)
+        case ProviderState.CANCELED | ProviderState.PARTIAL:
+            target = OrderState.PARTIAL if earned else OrderState.CANCELED
+            return End(Move.END_SHORT, target, refunded, None)
+        case _:
+            raise ValueError(f"{progress.state} is not a final status of a subscription")
+
+
+def _due(bought: Bought, post: Money, progress: Progress) -> Money | None:
+    """The least that what was told proves: the price of so many of the largest posts, or the
+    provider's charge with the margin at which it was sold. None where neither was told usably.
+    """
+    told: list[Money] = []
+    if progress.posts is not None and progress.posts >= 0:
+        told.append(Money(progress.posts * post.micros))
+    charged = progress.charge_micros
+    in_its_currency = progress.currency in {None, bought.cost_currency}
+    if charged is not None and charged >= 0 and in_its_currency and bought.cost_micros > 0:
+        told.append(sold_for_rounded_up(post, taken=charged, cost=bought.cost_micros))
+    return min(told, default=None)
+
+
 def usable_remains(units: int, remains: int | None) -> int | None:
     """A figure outside 0..units is an observation, not a figure."""
     return remains if remains is not None and 0 <= remains <= units else None
@@ -161,6 +242,7 @@ async def end_order(
     `order` is locked or led by a lease. Raises IllegalMoveError when it has moved meanwhile.
     """
     earned = Money(order.charge) - end.refunded - forfeited
+    reason = reason or end.reason
     await repository.move(
         session,
         order.id,
@@ -168,7 +250,12 @@ async def end_order(
         source=OrderState(order.state),
         target=end.target,
         actor=actor,
-        data={"refunded": str(end.refunded), "remains": end.remains, **(data or {})},
+        data={
+            "refunded": str(end.refunded),
+            "remains": end.remains,
+            **({"reason": reason} if reason else {}),
+            **(data or {}),
+        },
         values={
             "held": 0,
             "earned": earned.micros,
@@ -189,4 +276,5 @@ async def end_order(
         forfeited=forfeited,
     )
     await hold_repository.release_all_holds(session, order.id)
+    await link_locks.release(session, [order.id])
     await work.finish_all(session, [str(order.id)])

@@ -30,6 +30,16 @@ class AttemptState(StrEnum):
     ABSENT = "absent"
 
 
+class CancelState(StrEnum):
+    """Where the request to cancel an order that its provider has stands; no move of the order."""
+
+    REQUESTED = "requested"
+    ASKED = "asked"
+    """The provider will try; how the order ends tells whether it could."""
+
+    REFUSED = "refused"
+
+
 class Move(StrEnum):
     """The verbs of an order's life; an order event carries the verb as its type."""
 

@@ -5,22 +5,36 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from app.providers.adapters import manual, panel_v2, smoservice
-from app.providers.protocol import Adapter
+from app.providers.protocol import Adapter, Capability
 from app.providers.wire import Wire
 
 
 class Dialect(NamedTuple):
-    """How an adapter is made, and what an account must hold to sign in."""
+    """How an adapter is made, what an account must hold to sign in, and what the adapter can do.
+
+    Rules ask here, where there is no wire; the adapter itself says the same.
+    """
 
     make: Callable[[Wire], Adapter]
     credentials: tuple[str, ...]
+    capabilities: frozenset[Capability]
+    ids_per_status_call: int
 
 
 ADAPTERS: Final[Mapping[str, Dialect]] = MappingProxyType(
     {
-        panel_v2.NAME: Dialect(panel_v2.PanelV2, ("key",)),
-        smoservice.NAME: Dialect(smoservice.SmoService, ("user_id", "api_key")),
-        manual.NAME: Dialect(lambda _wire: manual.Manual(), ()),
+        panel_v2.NAME: Dialect(
+            panel_v2.PanelV2, ("key",), panel_v2.CAPABILITIES, panel_v2.IDS_PER_STATUS_CALL
+        ),
+        smoservice.NAME: Dialect(
+            smoservice.SmoService,
+            ("user_id", "api_key"),
+            smoservice.CAPABILITIES,
+            smoservice.IDS_PER_STATUS_CALL,
+        ),
+        manual.NAME: Dialect(
+            lambda _wire: manual.Manual(), (), manual.CAPABILITIES, manual.IDS_PER_STATUS_CALL
+        ),
     }
 )
 

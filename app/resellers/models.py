@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base
@@ -90,7 +100,39 @@ class ApiKey(Base):
     name: Mapped[str]
     scopes: Mapped[list[str]]
     allowed_cidrs: Mapped[list[str]]
+    panel_get_allowed: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    panel_window_seconds: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PanelOptions:
+    """What a key asks of API v2: whether it may come in a URL, and for how many seconds the same
+    content is the same order (0: never).
+    """
+
+    get_allowed: bool = False
+    window_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """Everything that a request's guard needs of a key, as one look-up finds it."""
+
+    key_id: UUID
+    book_id: UUID
+    reseller_id: UUID
+    mode: str
+    standing: str
+    secret_mac: bytes
+    pepper: str
+    scopes: frozenset[str]
+    allowed_cidrs: tuple[str, ...]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    limits_per_minute: dict[str, Any]
+    panel: PanelOptions

@@ -101,6 +101,7 @@ async def operator_create_api_key(
             scopes=body.scopes,
             allowed_cidrs=body.allowed_cidrs,
             expires_at=body.expires_at,
+            panel=body.panel_options,
         )
         made = ApiKeyMade.of_minted(key, minted)
         await audit.record(

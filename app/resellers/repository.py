@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,26 +11,7 @@ from sqlalchemy import func, or_, select, update
 
 from app.core.db import Session
 from app.core.ids import new_id
-from app.resellers.models import ApiKey, Book, Plan, Reseller
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
-    """Everything that a request's guard needs of a key, in one look-up."""
-
-    key_id: UUID
-    book_id: UUID
-    reseller_id: UUID
-    mode: str
-    standing: str
-    secret_mac: bytes
-    pepper: str
-    scopes: frozenset[str]
-    allowed_cidrs: tuple[str, ...]
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
-    limits_per_minute: dict[str, Any]
+from app.resellers.models import ApiKey, Book, KeyRecord, PanelOptions, Plan, Reseller
 
 
 async def find_key_record(session: Session, lookup: str) -> KeyRecord | None:
@@ -40,6 +20,8 @@ async def find_key_record(session: Session, lookup: str) -> KeyRecord | None:
             select(
                 ApiKey.id,
                 ApiKey.book_id,
+                ApiKey.panel_get_allowed,
+                ApiKey.panel_window_seconds,
                 Book.reseller_id,
                 Book.mode,
                 Reseller.standing,
@@ -74,6 +56,7 @@ async def find_key_record(session: Session, lookup: str) -> KeyRecord | None:
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
         limits_per_minute=row.limits_per_minute,
+        panel=PanelOptions(row.panel_get_allowed, row.panel_window_seconds),
     )
 
 

@@ -104,6 +104,7 @@ async def create_api_key(body: ApiKeyCreate, caller: CallerDep, runtime: Runtime
             within=caller.scopes,
             allowed_cidrs=body.allowed_cidrs,
             expires_at=body.expires_at,
+            panel=body.panel_options,
         )
         made = ApiKeyMade.of_minted(key, minted)
         await audit.record(

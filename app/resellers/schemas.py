@@ -6,10 +6,10 @@ import ipaddress
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, EmailStr, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, EmailStr, Field, StrictBool, StrictInt, StrictStr
 
 from app.core.apikeys import MintedKey
-from app.resellers.models import ApiKey, Mode, Reseller, Standing
+from app.resellers.models import ApiKey, Mode, PanelOptions, Reseller, Standing
 from app.resellers.scopes import Scope
 from app.resellers.service import (
     PLAN_DEFAULT,
@@ -22,6 +22,7 @@ from app.web.schemas import AnswerModel, InputModel
 
 Name = Annotated[Line, Field(max_length=200)]
 CIDRS_MAX = 50
+PANEL_WINDOW_SECONDS_MAX = 86_400
 
 
 def _check_cidr(text: str) -> str:
@@ -101,6 +102,25 @@ class AccountRead(AnswerModel):
         )
 
 
+class PanelSettings(InputModel):
+    """What a key asks of API v2, for software that cannot do better."""
+
+    get_allowed: StrictBool = Field(
+        False, description="Take GET requests: the key then stands in URLs, which get into logs."
+    )
+    window_seconds: StrictInt = Field(
+        0,
+        ge=0,
+        le=PANEL_WINDOW_SECONDS_MAX,
+        description="For so many seconds an `add` of the same content is the same order; 0: never.",
+    )
+
+
+class PanelSettingsRead(AnswerModel):
+    get_allowed: bool
+    window_seconds: int
+
+
 class ApiKeyCreate(InputModel):
     """A new key to the same book; it can do no more than the key that asks for it."""
 
@@ -108,6 +128,11 @@ class ApiKeyCreate(InputModel):
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     allowed_cidrs: list[Cidr] = Field(default_factory=list, max_length=CIDRS_MAX)
     expires_at: Moment | None = None
+    panel: PanelSettings = PanelSettings()
+
+    @property
+    def panel_options(self) -> PanelOptions:
+        return PanelOptions(self.panel.get_allowed, self.panel.window_seconds)
 
 
 class OperatorApiKeyCreate(ApiKeyCreate):
@@ -133,6 +158,7 @@ class ApiKeyRead(AnswerModel):
     last4: str
     scopes: list[Scope]
     allowed_cidrs: list[str]
+    panel: PanelSettingsRead
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -165,6 +191,10 @@ def _shown(key: ApiKey) -> dict[str, object]:
         "last4": key.last4,
         "scopes": key.scopes,
         "allowed_cidrs": key.allowed_cidrs,
+        "panel": {
+            "get_allowed": key.panel_get_allowed,
+            "window_seconds": key.panel_window_seconds,
+        },
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

@@ -16,8 +16,15 @@ from app.core.ids import new_id, parse_public_id, public_id
 from app.core.uow import now_of
 from app.resellers import repository
 from app.resellers.errors import EmailTaken, ScopeTooWide, TooManyKeys
-from app.resellers.models import ApiKey, Book, Mode, Reseller, Standing
-from app.resellers.repository import KeyRecord
+from app.resellers.models import (
+    ApiKey,
+    Book,
+    KeyRecord,
+    Mode,
+    PanelOptions,
+    Reseller,
+    Standing,
+)
 from app.resellers.scopes import Scope
 
 PREFIX: Final = "rsl"
@@ -26,6 +33,7 @@ PLAN_DEFAULT: Final = "standard"
 ACTIVE_KEYS_MAX: Final = 50
 ROTATION_OVERLAP_MAX: Final = timedelta(days=7)
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
+NO_PANEL_OPTIONS: Final = PanelOptions()
 
 
 async def register(
@@ -119,6 +127,7 @@ async def make_key(
     within: Collection[str] | None = None,
     allowed_cidrs: Sequence[str] = (),
     expires_at: datetime | None = None,
+    panel: PanelOptions = NO_PANEL_OPTIONS,
 ) -> tuple[ApiKey, MintedKey]:
     """Make a key to a book; its text is shown this once.
 
@@ -141,6 +150,8 @@ async def make_key(
         name=name,
         scopes=sorted(scopes),
         allowed_cidrs=list(allowed_cidrs),
+        panel_get_allowed=panel.get_allowed,
+        panel_window_seconds=panel.window_seconds,
         created_at=now,
         expires_at=expires_at,
     )
@@ -176,6 +187,7 @@ async def rotate_key(
         within=within,
         allowed_cidrs=old.allowed_cidrs,
         expires_at=old.expires_at,
+        panel=PanelOptions(old.panel_get_allowed, old.panel_window_seconds),
     )
     ends = now + min(overlap, ROTATION_OVERLAP_MAX)
     old.expires_at = ends if old.expires_at is None else min(ends, old.expires_at)

@@ -10,11 +10,15 @@ from app.core.money import MICROS_PER_UNIT
 from app.supply import service
 from app.supply.models import ProviderState
 
-NAMES: Final = frozenset({"smmos_provider_open", "smmos_provider_balance"})
+NAMES: Final = frozenset(
+    {"smmos_provider_open", "smmos_provider_balance", "smmos_provider_low_balance"}
+)
 
 
 async def samples(session: Session) -> list[Sample]:
-    """Per provider; a balance that was never learned is left out."""
+    """Per provider; a balance that was never learned is left out, and one that nobody watches is
+    never low.
+    """
     found: list[Sample] = []
     for provider in await service.every(session):
         label = f'provider="{label_value(provider.name)}"'
@@ -23,4 +27,6 @@ async def samples(session: Session) -> list[Sample]:
         if provider.balance_micros is not None:
             units = provider.balance_micros / MICROS_PER_UNIT
             found.append(Sample("smmos_provider_balance", label, units))
+        low = service.balance_is_low(provider, provider.balance_micros)
+        found.append(Sample("smmos_provider_low_balance", label, int(low)))
     return found

@@ -22,11 +22,12 @@ class ProviderState(StrEnum):
 class Provider(Base):
     """Our account with one upstream: how to reach it, and whether it may be used now.
 
-    `pause_balance_micros` is the lowest balance learned during a pause for want of funds;
-    `funds_trials` counts how often such a pause was lifted on trial, the last time at
-    `funds_trial_at`. `breaker_failures` counts submits in a row without an answer,
-    `breaker_read_failures` all other calls; `breaker_closed_at` is when a probe closed the breaker,
-    while no submit has been answered since. `budget_…` are the calls of the minute `budget_window`.
+    Below `low_balance_micros` our balance is told to be low. `pause_balance_micros` is the lowest
+    balance learned during a pause for want of funds; `funds_trials` counts how often such a pause
+    was lifted on trial, the last time at `funds_trial_at`. `breaker_failures` counts submits in a
+    row without an answer, `breaker_read_failures` all other calls; `breaker_closed_at` is when a
+    probe closed the breaker, while no submit has been answered since. `budget_…` are the calls of
+    the minute `budget_window`.
     """
 
     __tablename__ = "providers"
@@ -54,6 +55,7 @@ class Provider(Base):
     funds_trial_at: Mapped[datetime | None]
     balance_micros: Mapped[int | None]
     balance_at: Mapped[datetime | None]
+    low_balance_micros: Mapped[int | None]
     breaker_failures: Mapped[int] = mapped_column(Integer, server_default="0")
     breaker_read_failures: Mapped[int] = mapped_column(Integer, server_default="0")
     breaker_opens: Mapped[int] = mapped_column(Integer, server_default="0")

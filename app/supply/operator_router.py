@@ -88,7 +88,7 @@ async def operator_get_provider(provider_id: str, runtime: RuntimeDep) -> Provid
 async def operator_change_provider(
     provider_id: str, body: ProviderChange, operator: OperatorDep, runtime: RuntimeDep
 ) -> ProviderRead:
-    """Change limits or credentials."""
+    """Change limits, credentials, or below which balance you are told."""
 
     async def transaction(session: Session) -> ProviderRead:
         provider = await service.get_public(session, provider_id)
@@ -100,13 +100,17 @@ async def operator_change_provider(
         )
         if body.credentials is not None:
             await service.change_credentials(session, runtime.keys, provider, body.credentials)
+        if body.low_balance is not None:
+            await service.watch_balance(session, provider, body.low_balance)
+        low = {} if body.low_balance is None else {"low_balance": str(body.low_balance)}
         await audit.record(
             session,
             operator.actor,
             "provider.change",
             f"provider:{provider_id}",
-            body.model_dump(mode="json", exclude_none=True, exclude={"credentials"})
-            | {"credentials_changed": body.credentials is not None},
+            body.model_dump(mode="json", exclude_none=True, exclude={"credentials", "low_balance"})
+            | {"credentials_changed": body.credentials is not None}
+            | low,
         )
         return ProviderRead.of(await service.get(session, provider.id))
 

@@ -8,12 +8,23 @@ from uuid import UUID
 
 from app.core import work
 from app.core.db import Session
+from app.core.logging import get_logger
+from app.core.money import Money
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.providers.protocol import ProviderBalance
 from app.supply import protection, repository
 from app.supply.models import Provider
-from app.supply.service import PROBE, PROBE_EVERY, PauseReason, lift_pause, scale_of
+from app.supply.service import (
+    PROBE,
+    PROBE_EVERY,
+    PauseReason,
+    balance_is_low,
+    lift_pause,
+    scale_of,
+)
+
+log = get_logger(__name__)
 
 FUNDS_TRIAL_AFTER: Final = timedelta(hours=1)
 FUNDS_TRIAL_AFTER_MAX: Final = timedelta(hours=24)
@@ -46,6 +57,37 @@ async def record_probe(
     await _record_balance(session, provider, balance, scale=scale)
 
 
+async def record_unasked(
+    session: Session, lease: Lease, provider_id: UUID, *, time_scale: float
+) -> None:
+    """The probe of a provider whose dialect tells no balance: time heals what a balance would.
+
+    An open breaker closes on trial once it is due; a pause for maintenance or a rate limit ends
+    with its time, one for want of funds on trial as where the balance tells nothing. May be run
+    again, as `record_probe`.
+    """
+    provider = await repository.lock(session, provider_id)
+    held = await work.lock_held(session, lease, [str(provider_id)])
+    if provider is None or not held:
+        return
+    now, scale = now_of(session), scale_of(provider, time_scale)
+    await work.put_back(session, PROBE, held, due_at=now + PROBE_EVERY / scale)
+    if provider.breaker_open_until is not None and provider.breaker_open_until <= now:
+        await protection.record_probe_answer(session, provider)
+    match provider.pause_reason:
+        case PauseReason.MAINTENANCE | PauseReason.RATE_LIMITED:
+            lifted = provider.pause_until is None or provider.pause_until <= now
+        case PauseReason.NO_FUNDS:
+            lifted = _funds_trial_is_due(provider, now, scale)
+            if lifted:
+                values = {"funds_trials": provider.funds_trials + 1, "funds_trial_at": now}
+                await repository.change(session, provider.id, values)
+        case _:  # not paused, or by what only a person lifts
+            lifted = False
+    if lifted:
+        await lift_pause(session, provider.id)
+
+
 async def _record_balance(
     session: Session, provider: Provider, balance: ProviderBalance, *, scale: float
 ) -> None:
@@ -62,6 +104,7 @@ async def _record_balance(
     """
     now, micros = now_of(session), balance.amount_micros
     values: dict[str, object] = {"balance_micros": micros, "balance_at": now}
+    _tell_when_low(provider, micros)
     match provider.pause_reason:
         case PauseReason.MAINTENANCE | PauseReason.RATE_LIMITED:
             lifted = provider.pause_until is None or provider.pause_until <= now
@@ -79,6 +122,15 @@ async def _record_balance(
     await repository.change(session, provider.id, values)
     if lifted:
         await lift_pause(session, provider.id)
+
+
+def _tell_when_low(provider: Provider, micros: int) -> None:
+    """Once on the way down and once on the way up; the gauge tells it for as long as it is so."""
+    was, now = balance_is_low(provider, provider.balance_micros), balance_is_low(provider, micros)
+    if now and not was:
+        log.warning("provider_balance_low", provider=provider.name, balance=str(Money(micros)))
+    elif was and not now:
+        log.info("provider_balance_restored", provider=provider.name, balance=str(Money(micros)))
 
 
 def _funds_trial_is_due(provider: Provider, now: datetime, scale: float) -> bool:

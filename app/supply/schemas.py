@@ -10,7 +10,12 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from app.core.money import Money
 from app.supply.models import Provider, ProviderState
-from app.supply.service import CALLS_PER_MINUTE_DEFAULT, balance_of, public_provider_id
+from app.supply.service import (
+    CALLS_PER_MINUTE_DEFAULT,
+    balance_is_low,
+    balance_of,
+    public_provider_id,
+)
 from app.web.fields import Currency, Line, Moment, MoneyText, check_text
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
 
@@ -53,10 +58,24 @@ class ProviderCreate(InputModel):
     simulated: StrictBool = False
 
 
+def _check_low_balance(low: Money) -> Money:
+    if low.micros < 0:
+        raise ValueError("must not be below zero")
+    return low
+
+
+LowBalance = Annotated[
+    MoneyText,
+    Field(description="A balance below this is told, in the provider's currency; 0 tells debts."),
+    AfterValidator(_check_low_balance),
+]
+
+
 class ProviderChange(InputModel):
     in_flight_max: InFlight | None = None
     calls_per_minute: CallsPerMinute | None = None
     credentials: Credentials | None = None
+    low_balance: LowBalance | None = None
 
 
 class ProviderRead(AnswerModel):
@@ -74,11 +93,13 @@ class ProviderRead(AnswerModel):
     breaker_open_until: datetime | None
     balance: MoneyRead | None = Field(description="As it was last learned.")
     balance_at: datetime | None
+    low_balance: MoneyRead | None = Field(description="Below this the balance is told to be low.")
+    balance_is_low: bool
     created_at: datetime
 
     @classmethod
     def of(cls, provider: Provider) -> Self:
-        balance = balance_of(provider)
+        balance, low = balance_of(provider), provider.low_balance_micros
         return cls(
             id=public_provider_id(provider.id),
             name=provider.name,
@@ -94,6 +115,8 @@ class ProviderRead(AnswerModel):
             breaker_open_until=provider.breaker_open_until,
             balance=MoneyRead.of(balance, provider.currency) if balance is not None else None,
             balance_at=provider.balance_at,
+            low_balance=None if low is None else MoneyRead.of(Money(low), provider.currency),
+            balance_is_low=balance_is_low(provider, provider.balance_micros),
             created_at=provider.created_at,
         )
 

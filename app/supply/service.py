@@ -17,8 +17,8 @@ from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
 from app.core.money import MICROS_PER_UNIT, Money
 from app.core.uow import now_of
-from app.providers.protocol import ProviderAccount, Timeouts
-from app.providers.registry import ADAPTERS
+from app.providers.protocol import Capability, ProviderAccount, Timeouts
+from app.providers.registry import ADAPTERS, dialect_of
 from app.supply import repository
 from app.supply.errors import ProviderNameTaken
 from app.supply.models import Provider, ProviderState
@@ -142,6 +142,16 @@ def scale_of(provider: Provider, time_scale: float) -> float:
     return time_scale if provider.simulated else 1.0
 
 
+def can(provider: Provider, capability: Capability) -> bool:
+    """Whether this provider's dialect has such a call at all."""
+    return capability in dialect_of(provider.adapter).capabilities
+
+
+def ids_per_status_call(provider: Provider) -> int:
+    """How many orders one call tells of, by which polls are counted against the budget."""
+    return dialect_of(provider.adapter).ids_per_status_call
+
+
 async def get(session: Session, provider_id: UUID) -> Provider:
     provider = await repository.find(session, provider_id)
     if provider is None:
@@ -178,6 +188,11 @@ async def change_limits(
     changed = {name: value for name, value in values.items() if value is not None}
     if changed:
         await repository.change(session, provider.id, changed)
+
+
+async def watch_balance(session: Session, provider: Provider, low: Money) -> None:
+    """Tell from now on when our balance there is below this; zero tells of debts only."""
+    await repository.change(session, provider.id, {"low_balance_micros": low.micros})
 
 
 async def change_address(session: Session, provider: Provider, base_url: str) -> None:
@@ -289,3 +304,9 @@ async def rate_to_ours(session: Session, currency: str, selling_currency: str) -
 
 def balance_of(provider: Provider) -> Money | None:
     return None if provider.balance_micros is None else Money(provider.balance_micros)
+
+
+def balance_is_low(provider: Provider, balance_micros: int | None) -> bool:
+    """Whether such a balance is to be told; one that nobody watches, or knows, is not."""
+    low = provider.low_balance_micros
+    return low is not None and balance_micros is not None and balance_micros < low

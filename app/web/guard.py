@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -24,8 +24,22 @@ class GuardedRoute(APIRoute):
     """A route whose caller is known, in good standing and within its pace before its body is read.
 
     FastAPI reads and parses the body before it resolves dependencies; a guard written as one would
-    let anybody make us parse.
+    let anybody make us parse. `key_scheme` is the name, and `key_form` the look, of the key that
+    its document asks for.
     """
+
+    key_scheme: ClassVar[str]
+    key_form: ClassVar[str]
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        extra = options.pop("openapi_extra", None) or {}
+        options["openapi_extra"] = extra | {"security": [{self.key_scheme: []}]}
+        super().__init__(path, endpoint, **options)
+
+    @classmethod
+    def security_scheme(cls) -> dict[str, Any]:
+        """How the document describes the key."""
+        return {"type": "http", "description": cls.key_form, "scheme": "bearer"}
 
     @abstractmethod
     async def admit(self, request: Request) -> None:

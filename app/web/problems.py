@@ -121,7 +121,8 @@ def _without_tags(path: Sequence[str | int], body: object) -> list[str | int]:
     for position, part in enumerate(path):
         found = _item(body, part)
         is_last = position == len(path) - 1
-        if isinstance(found, dict | list) or (is_last and isinstance(body, dict | list)):
+        leads_on = isinstance(part, int) or isinstance(found, dict | list)
+        if leads_on or (is_last and isinstance(body, dict | list)):
             shown.append(part)
             body = found
     return shown

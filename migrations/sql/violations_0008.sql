@@ -25,13 +25,43 @@ order_money AS (
            coalesce(sum(p.amount) FILTER (WHERE a.kind = 'wallet' AND j.kind <> 'order_hold'), 0)
                AS refunded,
            coalesce(-sum(p.amount) FILTER (WHERE a.kind = 'wallet' AND j.kind = 'order_hold'), 0)
+               + coalesce(sum(p.amount) FILTER (WHERE a.kind = 'held' AND j.kind = 'schedule_run'), 0)
                AS charged,
-           count(DISTINCT j.id) FILTER (WHERE j.kind = 'order_hold') AS holds
+           count(DISTINCT j.id) FILTER (WHERE j.kind = 'order_hold') AS holds,
+           count(DISTINCT j.id) FILTER (WHERE j.kind = 'schedule_run') AS allocations
     FROM touched_order o
     JOIN postings p ON p.order_id = o.id
     JOIN accounts a ON a.id = p.account_id
     JOIN journal j ON j.id = p.journal_id
     GROUP BY p.order_id
+),
+touched_schedule AS (
+    SELECT * FROM schedules WHERE since IS NULL
+    UNION
+    SELECT s.* FROM schedules s JOIN recent_posting p ON p.order_id = s.id WHERE since IS NOT NULL
+    UNION
+    SELECT * FROM schedules WHERE since IS NOT NULL AND ended_at IS NULL
+),
+schedule_money AS (
+    SELECT p.order_id AS schedule_id,
+           coalesce(sum(p.amount) FILTER (WHERE a.kind = 'held'), 0) AS held,
+           coalesce(-sum(p.amount) FILTER (WHERE a.kind = 'held' AND j.kind = 'schedule_run'), 0)
+               AS allocated,
+           coalesce(sum(p.amount) FILTER (WHERE a.kind = 'wallet' AND j.kind = 'schedule_end'), 0)
+               AS refunded,
+           coalesce(-sum(p.amount) FILTER (WHERE a.kind = 'wallet' AND j.kind = 'schedule_hold'), 0)
+               AS charged,
+           count(DISTINCT j.id) FILTER (WHERE j.kind = 'schedule_hold') AS holds
+    FROM touched_schedule s
+    JOIN postings p ON p.order_id = s.id
+    JOIN accounts a ON a.id = p.account_id
+    JOIN journal j ON j.id = p.journal_id
+    GROUP BY p.order_id
+),
+schedule_runs AS (
+    SELECT s.id AS schedule_id, count(o.id) AS started, coalesce(sum(o.charge), 0) AS allocated
+    FROM touched_schedule s LEFT JOIN orders o ON o.parent_id = s.id
+    GROUP BY s.id
 )
 SELECT 'journal-unbalanced', p.journal_id::text, 'sum ' || sum(p.amount)
     FROM recent_posting p GROUP BY p.journal_id HAVING sum(p.amount) <> 0
@@ -51,16 +81,23 @@ UNION ALL
 SELECT 'held-drift', a.id::text, a.held || ' is not ' || coalesce(s.total, 0)
     FROM accounts a
     LEFT JOIN LATERAL (
-        SELECT sum(o.held) AS total FROM orders o WHERE o.book_id = a.book_id AND o.ended_at IS NULL
+        SELECT sum(h.held) AS total FROM (
+            SELECT o.held FROM orders o WHERE o.book_id = a.book_id AND o.ended_at IS NULL
+            UNION ALL
+            SELECT c.held FROM schedules c WHERE c.book_id = a.book_id AND c.ended_at IS NULL
+        ) h
     ) s ON true
     WHERE a.kind = 'wallet' AND a.held <> coalesce(s.total, 0)
 UNION ALL
 SELECT 'wallet-negative', id::text, balance::text FROM accounts WHERE kind = 'wallet' AND balance < 0
 UNION ALL
 SELECT 'order-not-charged-once', o.id::text,
-       coalesce(m.holds, 0) || ' holds of ' || coalesce(m.charged, 0) || ' for ' || o.charge
+       format('%s holds and %s allocations of %s for %s', coalesce(m.holds, 0),
+              coalesce(m.allocations, 0), coalesce(m.charged, 0), o.charge)
     FROM touched_order o LEFT JOIN order_money m ON m.order_id = o.id
-    WHERE coalesce(m.holds, 0) <> 1 OR m.charged <> o.charge
+    WHERE coalesce(m.holds, 0) <> CASE WHEN o.parent_id IS NULL THEN 1 ELSE 0 END
+       OR coalesce(m.allocations, 0) <> CASE WHEN o.parent_id IS NULL THEN 0 ELSE 1 END
+       OR m.charged <> o.charge
 UNION ALL
 SELECT 'order-money-drift', o.id::text,
        format('order says held %s earned %s refunded %s forfeited %s, ledger %s %s %s %s',
@@ -108,6 +145,71 @@ SELECT 'order-forgotten', o.id::text, o.state || ' with no work'
         WHERE w.ref = o.id::text
           AND w.kind = CASE o.state WHEN 'unknown' THEN 'reconcile'
                                     WHEN 'in_progress' THEN 'follow' ELSE 'dispatch' END)
+UNION ALL
+SELECT 'cancel-forgotten', o.id::text, 'requested with no work'
+    FROM orders o
+    WHERE o.state = 'in_progress' AND o.cancel_state = 'requested' AND NOT EXISTS (
+        SELECT 1 FROM work w WHERE w.ref = o.id::text AND w.kind = 'cancel')
+UNION ALL
+SELECT 'refill-forgotten', r.id::text, r.state || ' with no work'
+    FROM refills r
+    WHERE r.state IN ('requested', 'sending', 'pending', 'in_progress') AND NOT EXISTS (
+        SELECT 1 FROM work w
+        WHERE w.ref = r.id::text
+          AND w.kind = CASE WHEN r.state IN ('requested', 'sending') THEN 'refill'
+                            ELSE 'refill_follow' END)
+UNION ALL
+SELECT 'refills-two-open', order_id::text, count(*)::text
+    FROM refills WHERE ended_at IS NULL GROUP BY order_id HAVING count(*) > 1
+UNION ALL
+SELECT 'link-two-running', min(o.id)::text, count(*) || ' orders on one link'
+    FROM orders o
+    JOIN attempts t ON t.order_id = o.id AND t.state IN ('leased', 'sending', 'accepted')
+    WHERE o.state IN ('submitting', 'in_progress') AND t.link_exclusive AND NOT EXISTS (
+        -- One of which nothing was known may have lost its link to another, by time.
+        SELECT 1 FROM order_events e WHERE e.order_id = o.id AND e.type IN ('lose', 'review'))
+    GROUP BY t.provider_id, t.provider_service, o.link_hash HAVING count(*) > 1
+UNION ALL
+SELECT 'link-lock-idle', l.order_id::text, o.state
+    FROM link_locks l JOIN orders o ON o.id = l.order_id
+    WHERE o.state NOT IN ('submitting', 'unknown', 'needs_review', 'in_progress')
+UNION ALL
+SELECT 'schedule-not-charged-once', s.id::text,
+       coalesce(m.holds, 0) || ' holds of ' || coalesce(m.charged, 0) || ' for ' || s.charge
+    FROM touched_schedule s LEFT JOIN schedule_money m ON m.schedule_id = s.id
+    WHERE coalesce(m.holds, 0) <> 1 OR m.charged <> s.charge
+UNION ALL
+SELECT 'schedule-money-drift', s.id::text,
+       format('schedule says held %s allocated %s refunded %s, ledger %s %s %s',
+              s.held, s.allocated, s.refunded, m.held, m.allocated, m.refunded)
+    FROM touched_schedule s JOIN schedule_money m ON m.schedule_id = s.id
+    WHERE (s.held, s.allocated, s.refunded) IS DISTINCT FROM (m.held, m.allocated, m.refunded)
+UNION ALL
+SELECT 'schedule-arithmetic', s.id::text, s.state
+    FROM touched_schedule s
+    WHERE s.charge <> s.held + s.allocated + s.refunded
+       OR (s.ended_at IS NOT NULL AND s.held <> 0)
+       OR (s.state = 'placed' AND s.refunded <> 0)
+UNION ALL
+SELECT 'schedule-runs-drift', s.id::text,
+       format('schedule says %s runs for %s, orders %s for %s',
+              s.started, s.allocated, r.started, r.allocated)
+    FROM touched_schedule s JOIN schedule_runs r ON r.schedule_id = s.id
+    WHERE (s.started, s.allocated) IS DISTINCT FROM (r.started, r.allocated)
+UNION ALL
+SELECT 'run-twice', o.parent_id || ':' || o.run_number, count(*) || ' orders'
+    FROM touched_order o WHERE o.parent_id IS NOT NULL
+    GROUP BY o.parent_id, o.run_number HAVING count(*) > 1
+UNION ALL
+SELECT 'schedule-forgotten', s.id::text, 'active with no work'
+    FROM schedules s WHERE s.state = 'active' AND NOT EXISTS (
+        SELECT 1 FROM work w WHERE w.kind = 'schedule' AND w.ref = s.id::text)
+UNION ALL
+SELECT 'schedule-events-missing', s.id::text,
+       s.version || ' changes, ' || count(e.seq) || ' events'
+    FROM touched_schedule s LEFT JOIN schedule_events e ON e.schedule_id = s.id
+    GROUP BY s.id, s.version
+    HAVING count(e.seq) <> s.version OR max(e.seq) IS DISTINCT FROM s.version
 UNION ALL
 SELECT 'hold-without-stop', h.order_id::text, o.state
     FROM order_holds h JOIN orders o ON o.id = h.order_id

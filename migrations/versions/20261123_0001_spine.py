@@ -178,6 +178,7 @@ def upgrade() -> None:
             "outreach_allowed", sa.Boolean(), server_default=sa.text("false"), nullable=False
         ),
         sa.Column("refill", sa.Boolean(), nullable=False),
+        sa.Column("refill_days", sa.Integer(), server_default="30", nullable=False),
         sa.Column("cancel", sa.Boolean(), nullable=False),
         sa.Column("deliver_hours_min", sa.Integer(), nullable=False),
         sa.Column("deliver_hours_max", sa.Integer(), nullable=False),
@@ -194,6 +195,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("price_unit IN (1, 1000)", name=op.f("ck_services_price_unit")),
         sa.CheckConstraint("rate_micros > 0", name=op.f("ck_services_rate_micros")),
+        sa.CheckConstraint("refill_days BETWEEN 0 AND 3650", name=op.f("ck_services_refill_days")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_services")),
     )
     op.create_table(
@@ -365,6 +367,10 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("scopes", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("allowed_cidrs", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column(
+            "panel_get_allowed", sa.Boolean(), server_default=sa.text("false"), nullable=False
+        ),
+        sa.Column("panel_window_seconds", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
@@ -408,6 +414,9 @@ def upgrade() -> None:
         sa.Column("reference", sa.Text(), nullable=True),
         sa.Column("provider_id", sa.Uuid(), nullable=True),
         sa.Column("provider_order_id", sa.Text(), nullable=True),
+        sa.Column("cancel_state", sa.Text(), nullable=True),
+        sa.Column("cancel_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_reason", sa.Text(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("deliver_by", sa.DateTime(timezone=True), nullable=False),
@@ -422,6 +431,12 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint(
             "charge = held + earned + refunded + forfeited", name=op.f("ck_orders_arithmetic")
+        ),
+        sa.CheckConstraint(
+            "(cancel_state IS NULL) = (cancel_at IS NULL)", name=op.f("ck_orders_cancel_at")
+        ),
+        sa.CheckConstraint(
+            "cancel_state IN ('requested','asked','refused')", name=op.f("ck_orders_cancel_state")
         ),
         sa.CheckConstraint("charge > 0", name=op.f("ck_orders_charge")),
         sa.CheckConstraint(

@@ -36,7 +36,7 @@ async def test_an_order_that_waits_is_taken_back_with_its_money(shell: Shell, wo
     assert str((await world.balance(reseller)).available) == "10.00"
     assert "canceled" in await run(shell, "orders", "list", "--state", "canceled")
     again = await refuse(shell, "orders", "cancel", str(order["id"]), "--reason", "again")
-    assert again == "Only an order that has not been handed on can be canceled.\n"
+    assert again == "The order has ended.\n"
 
 
 async def test_an_order_without_an_answer_is_listed_shown_and_found(
@@ -77,3 +77,19 @@ async def test_accepted_without_the_providers_number_is_refused(shell: Shell, wo
 def test_an_order_that_does_not_exist_is_not_found(shell: Shell, settings: Settings) -> None:
     assert settings.currency == "USD"
     assert shell("orders", "show", "5").err == "There is nothing here under that id.\n"
+
+
+async def test_what_people_fulfil_is_listed_without_its_links(
+    shell: Shell, world: World, worker: Worker
+) -> None:
+    provider = await world.provider(adapter="manual")
+    service = await world.service(routes=[provider])
+    order = await world.order(service=service)
+    assert str(order["id"]) not in await run(shell, "orders", "work-list")
+    await worker.dispatch(provider)
+
+    told = await run(shell, "orders", "work-list")
+
+    assert str(order["id"]) in told
+    assert service.name in told
+    assert order["link"] not in told

@@ -9,9 +9,10 @@ from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.orders import resealing
 from app.orders import service as orders
+from app.schedules import service as schedules
 from app.supply import service as supply
 from tests.cli.conftest import Shell
-from tests.fixtures.world import LINK, World
+from tests.fixtures.world import World
 
 
 def rotated(settings: Settings) -> tuple[KeyRing, KeyRing]:
@@ -43,7 +44,27 @@ async def test_credentials_and_inputs_open_under_the_new_key_alone_afterwards(
 
     assert done == (1, order["id"])
     assert account.credentials == {"key": "provider-key"}
-    assert links == {order["id"]: LINK}
+    assert links == {order["id"]: order["link"]}
+
+
+async def test_what_the_runs_of_a_drip_feed_will_say_opens_under_the_new_key_alone_afterwards(
+    runtime: Runtime, world: World, settings: Settings
+) -> None:
+    both, new = rotated(settings)
+    reseller = await world.reseller()
+    order = await world.order(reseller, runs=2, interval_minutes=60)
+
+    async with runtime.uow.begin() as session:
+        [schedule] = await schedules.page(session, reseller.book_id, after=None, limit=1)
+        with pytest.raises(Undecryptable):
+            await schedules.overviews(session, new, [schedule])
+
+        done = await schedules.reseal(session, both, after=0, limit=10)
+
+        [seen] = await schedules.overviews(session, new, [schedule])
+        assert await schedules.reseal(session, both, after=0, limit=10) == (0, 0)
+    assert done == (1, order["id"])
+    assert seen.link == order["link"]
 
 
 async def test_what_is_sealed_anew_is_passed_over_the_next_time(

@@ -208,3 +208,20 @@ async def test_a_lease_ends_by_the_databases_clock_whatever_ours_says(
         )
     assert left is not None
     assert 50 < float(left) <= 60
+
+
+async def test_work_is_hastened_but_never_put_off_nor_taken_from_who_has_it(
+    runtime: Runtime,
+) -> None:
+    now = runtime.clock.now()
+    soon, later = now + timedelta(minutes=5), now + timedelta(hours=1)
+    await promise(runtime, ["leased"])
+    leased = await lease(runtime)
+    async with runtime.uow.begin() as session:
+        await work.put(session, KIND, "now", lane=LANE)
+        await work.put(session, KIND, "later", lane=LANE, due_at=later)
+        await work.hasten(session, KIND, ["leased", "now", "later"], due_at=soon)
+    assert await still_held(runtime, leased) == {"leased"}
+    assert (await lease(runtime)).refs == ("now",)
+    runtime.clock.move(timedelta(minutes=5))
+    assert (await lease(runtime)).refs == ("later",)

@@ -16,6 +16,7 @@ from app.resellers.auth import ResellerRoute
 NOBODY: Final = "0" * 32
 ABSENT: Final = {
     "order_id": "1",
+    "refill_id": "1",
     "service_id": "999999999",
     "key_id": f"key_{NOBODY}",
     "reseller_id": f"rsl_{NOBODY}",
@@ -83,6 +84,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "operatorHoldOrder": {"reason": "under review"},
     "operatorCancelOrder": {"reason": "asked by phone"},
     "operatorResolveOrder": {"outcome": "written_off", "reason": "nobody knows"},
+    "operatorTellProgress": {"status": "in_progress", "start_count": 100, "remains": 40},
+    "operatorResolveRefill": {"outcome": "not_taken", "reason": "their log shows no refill"},
     "operatorCreateOperator": {
         "name": "Sam",
         "email": "sam@example.com",

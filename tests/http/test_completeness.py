@@ -23,6 +23,7 @@ _NO_RULE_BEYOND_THE_SCHEMA: Final = {
     "operatorPutMarkupRule",
     "operatorHoldOrder",
     "operatorCancelOrder",
+    "operatorResolveRefill",
     "operatorCreateOperator",
     "operatorCreateOperatorKey",
 }

@@ -20,6 +20,7 @@ from app.core.runtime import Runtime
 from app.ledger import service as ledger
 from app.providers.protocol import ServiceType
 from app.resellers.models import Mode
+from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.web import OpenClient
 from tests.fixtures.world import LINK, Caller, ResellerCaller, RouteTo, World, order_body
 from tests.http.problems import pointers, problem
@@ -59,6 +60,9 @@ async def test_an_order_is_placed_charged_and_promised(
         "deliver_by": order["deliver_by"],
         "ended_at": None,
         "reason": None,
+        "cancel": None,
+        "parent_id": None,
+        "runs": None,
     }
     assert await world.balance(reseller) == ledger.Balance(Money.parse("9.10"), Money.parse("0.90"))
     found = await client.get(answer.headers["location"], headers=reseller.headers)
@@ -378,6 +382,24 @@ class TestSelling:
         service = await world.service(rate="0.90", routes=[RouteTo(provider, cost="0.900001")])
 
         problem(await place(client, reseller, order_body(service)), 409, "service-unavailable")
+
+    @pytest.mark.refuses("createOrder", "link-busy")
+    async def test_where_a_service_says_so_a_link_on_which_an_order_runs_is_refused_neutrally(
+        self, client: httpx.AsyncClient, world: World, simulator: Simulator, worker: Worker
+    ) -> None:
+        provider = await world.provider(simulator=simulator)
+        service = await world.service(routes=[provider], busy_link="refuse")
+        await simulator.speed(units_per_second=0)
+        body = order_body(service)
+        running = (await place(client, await world.reseller(), body)).json()
+        await worker.dispatch(provider)
+
+        answer = await place(client, await world.reseller(), body)
+
+        told = problem(answer, 409, "link-busy")
+        assert told["title"] == "This link is being worked on; try again when that has ended"
+        assert str(running["id"]) not in answer.text
+        assert told.get("detail") in {None, told["title"]}
 
     async def test_an_operator_may_allow_a_sale_below_cost(
         self, client: httpx.AsyncClient, world: World

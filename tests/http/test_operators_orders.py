@@ -116,11 +116,12 @@ class TestHolding:
 
     @pytest.mark.refuses("operatorHoldOrder", "order-state-conflict")
     @pytest.mark.refuses("operatorCancelOrder", "order-not-cancelable")
-    async def test_an_order_that_was_handed_on_is_neither_held_nor_canceled(
+    async def test_an_order_that_was_handed_on_is_neither_held_nor_canceled_where_that_is_not_sold(
         self, client: httpx.AsyncClient, world: World, simulator: Simulator, worker: Worker
     ) -> None:
         operator, provider = await world.operator(), await world.provider(simulator=simulator)
-        order = await world.order(service=await world.service(routes=[provider]))
+        service = await world.service(routes=[provider], cancel=False)
+        order = await world.order(service=service)
         await worker.dispatch(provider)
 
         held = await post(client, operator, order, "hold", {"reason": "r"})

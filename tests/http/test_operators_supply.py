@@ -141,6 +141,38 @@ class TestProviders:
         assert (paused.json()["state"], paused.json()["pause_reason"]) == ("paused", "operator")
         assert (resumed.json()["state"], resumed.json()["pause_reason"]) == ("active", None)
 
+    async def test_a_low_balance_is_told_once_an_operator_says_what_is_low(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, provider = await world.operator(), await world.provider()
+        path = f"/providers/{supply.public_provider_id(provider.id)}"
+
+        changed = await call(client, operator, "PATCH", path, {"low_balance": "50.00"})
+        read = await call(client, operator, "GET", path)
+
+        for told in (changed.json(), read.json()):
+            assert told["low_balance"] == {"amount": "50.00", "currency": "USD"}
+            assert told["balance_is_low"] is False  # it was never learned
+        answer = await call(client, operator, "PATCH", path, {"low_balance": "-1.00"})
+        assert pointers(problem(answer, 422, "validation-failed")) == ["/low_balance"]
+
+    async def test_a_service_says_how_it_is_routed_and_a_route_whether_links_are_exclusive(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service()
+        path = f"/services/{service.id}"
+        before = (await call(client, operator, "GET", path)).json()
+
+        fields = {"routing": "cost", "busy_link": "refuse"}
+        after = (await call(client, operator, "PATCH", path, fields)).json()
+        route = f"{path}/routes/{before['routes'][0]['id']}"
+        shared = (await call(client, operator, "PATCH", route, {"link_exclusive": False})).json()
+
+        assert (before["routing"], before["busy_link"]) == ("priority", "queue")
+        assert (after["routing"], after["busy_link"]) == ("cost", "refuse")
+        assert before["routes"][0]["link_exclusive"] is True
+        assert shared["link_exclusive"] is False
+
     async def test_providers_are_listed_page_by_page(
         self, client: httpx.AsyncClient, world: World
     ) -> None:

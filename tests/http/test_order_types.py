@@ -78,14 +78,14 @@ class TestEveryType:
         self, client: httpx.AsyncClient, world: World
     ) -> None:
         service, reseller = await world.service(), await world.reseller()
-        body = {"orders": [order_body(service), order_body(service) | {"quantity": "many"}]}
-        answer = await client.post(
-            "/v1/orders/batch",
-            json=body,
-            headers=reseller.headers | {"Idempotency-Key": uuid4().hex},
-        )
-        refused = problem(answer, 422, "validation-failed")
-        assert pointers(refused) == ["/orders/1/quantity"]
+        good = order_body(service)
+        for odd, blamed in ((good | {"quantity": "many"}, "/orders/1/quantity"), (1, "/orders/1")):
+            answer = await client.post(
+                "/v1/orders/batch",
+                json={"orders": [good, odd]},
+                headers=reseller.headers | {"Idempotency-Key": uuid4().hex},
+            )
+            assert pointers(problem(answer, 422, "validation-failed")) == [blamed]
 
     def test_the_fields_of_an_order_tell_its_type_or_it_must_be_stated(self) -> None:
         forms: dict[frozenset[str], list[ServiceType]] = {}

@@ -57,6 +57,7 @@ class TestServices:
             "min_quantity": 10,
             "max_quantity": 100_000,
             "refill": False,
+            "refill_days": 30,
             "cancel": True,
             "delivery_hours_min": 1,
             "delivery_hours_max": 72,
@@ -179,6 +180,34 @@ class TestOrders:
         numbers = [event["seq"] for event in events]
         assert numbers == sorted(set(numbers))
         assert all("provider" not in str(event) for event in events)
+
+    async def test_the_timeline_says_who_and_why_and_names_nobody_of_ours(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        reseller, operator = await world.reseller(), await world.operator()
+        mine = await world.order(reseller)
+        await client.post(f"/v1/orders/{mine['id']}/cancel", headers=reseller.headers)
+        theirs = await world.order(reseller)
+        await client.post(
+            f"/v1/operator/orders/{theirs['id']}/cancel",
+            json={"reason": "a private word"},
+            headers=operator.headers,
+        )
+
+        async def told(order: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+            events = await walk(client, reseller, f"/v1/orders/{order['id']}/events", 100)
+            assert "private" not in str(events)
+            assert "opr_" not in str(events)
+            return [(event["type"], event["by"], event["reason"]) for event in events]
+
+        assert await told(mine) == [
+            ("place", "you", None),
+            ("cancel", "you", "canceled_by_reseller"),
+        ]
+        assert await told(theirs) == [
+            ("place", "you", None),
+            ("cancel", "operator", "canceled_by_operator"),
+        ]
 
 
 class TestMoney:

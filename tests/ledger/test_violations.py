@@ -15,10 +15,14 @@ from app.core.runtime import Runtime
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.service import Violation
+from app.schedules.service import SCHEDULE
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import World
 
-GUARDED = ("journal", "postings", "audit_log", "order_events", "orders")
+GUARDED = (
+    *("journal", "postings", "audit_log", "order_events", "orders"),
+    *("schedules", "schedule_events"),
+)
 
 
 class Undone(Exception):
@@ -27,12 +31,13 @@ class Undone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One order of each life, and the means to corrupt them for a moment."""
+    """One order of each life and a drip-feed under way, and the means to corrupt them a moment."""
 
     runtime: Runtime
     queued: int
     running: int
     completed: int
+    schedule: int
 
     async def found_after(
         self, *statements: str, since: timedelta | None = None
@@ -52,7 +57,7 @@ class Scene:
         return found
 
     def _filled(self, statement: str) -> str:
-        for name in ("queued", "running", "completed"):
+        for name in ("queued", "running", "completed", "schedule"):
             statement = statement.replace(f":{name}", str(getattr(self, name)))
         return statement
 
@@ -74,15 +79,24 @@ async def scene(
     running = await world.order(reseller, service)
     await worker.dispatch(provider)
     queued = await world.order(reseller, service)
+    schedule = await world.order(reseller, service, runs=3, interval_minutes=60)
+    await worker.drain(SCHEDULE)
     async with runtime.uow.begin() as session:
         for action in ("one", "two", "three"):
             await audit.record(session, Actor("operator", "opr_1"), action, "s", {"a": 1})
-    made = Scene(runtime, queued["id"], running["id"], completed["id"])
+    made = Scene(runtime, queued["id"], running["id"], completed["id"], schedule["id"])
     assert (await world.row(made.completed)).state == "completed"
     assert (await world.row(made.running)).state == "in_progress"
     assert await made.found_after() == []
     return made
 
+
+REFILL = (
+    "INSERT INTO refills (order_id, book_id, provider_id, state, requested_by, created_at)"
+    " SELECT id, book_id, provider_id, 'requested', 'r', clock_timestamp() FROM orders"
+    " WHERE id = :completed"
+)
+UNKNOWN_REFILL = REFILL.replace("'requested'", "'unknown'")
 
 PLANTS: dict[str, list[tuple[str, ...]]] = {
     "journal-unbalanced": [
@@ -96,7 +110,10 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
     ],
     "ledger-not-zero": [("DELETE FROM postings WHERE order_id = :queued AND line = 2",)],
     "balance-drift": [("UPDATE accounts SET balance = balance + 1 WHERE kind = 'wallet'",)],
-    "held-drift": [("UPDATE accounts SET held = held + 1 WHERE kind = 'wallet'",)],
+    "held-drift": [
+        ("UPDATE accounts SET held = held + 1 WHERE kind = 'wallet'",),
+        ("UPDATE schedules SET held = held - 1, allocated = allocated + 1",),
+    ],
     "wallet-negative": [
         (
             "ALTER TABLE accounts DROP CONSTRAINT ck_accounts_balance",
@@ -116,6 +133,8 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
             "INSERT INTO postings SELECT '00000000-0000-0000-0000-0000000000ff', line, account_id,"
             " amount, balance_after, order_id FROM postings WHERE order_id = :queued",
         ),
+        # Held for by itself, and for a run.
+        ("UPDATE orders SET parent_id = :schedule, run_number = 3 WHERE id = :queued",),
     ],
     "order-money-drift": [
         ("UPDATE orders SET earned = earned - 1, refunded = refunded + 1 WHERE id = :completed",)
@@ -153,6 +172,73 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
         ("DELETE FROM work WHERE ref = ':running'",),
         ("UPDATE orders SET state = 'unknown' WHERE id = :running",),
         ("UPDATE work SET kind = 'follow' WHERE ref = ':queued'",),
+    ],
+    "cancel-forgotten": [
+        (
+            "UPDATE orders SET cancel_state = 'requested', cancel_at = clock_timestamp()"
+            " WHERE id = :running",
+        )
+    ],
+    "refill-forgotten": [
+        (REFILL,),
+        (
+            REFILL,
+            "UPDATE refills SET state = 'pending'",
+            "INSERT INTO work (kind, lane, ref, due_at) SELECT 'refill', 'main', id::text, now()"
+            " FROM refills",
+        ),
+    ],
+    "refills-two-open": [("DROP INDEX uq_refills_open", UNKNOWN_REFILL, UNKNOWN_REFILL)],
+    "link-two-running": [
+        (
+            # The completed order is made to run again, on the link of the one that runs.
+            "UPDATE orders SET state = 'in_progress', ended_at = NULL, link_hash ="
+            " (SELECT link_hash FROM orders WHERE id = :running) WHERE id = :completed",
+        )
+    ],
+    "link-lock-idle": [
+        (
+            "INSERT INTO link_locks (provider_id, provider_service, link_hash, order_id, taken_at)"
+            " SELECT provider_id, 'x', link_hash, id, clock_timestamp() FROM orders"
+            " WHERE id = :completed",
+        )
+    ],
+    "schedule-not-charged-once": [
+        (
+            "DELETE FROM postings WHERE journal_id IN"
+            " (SELECT id FROM journal WHERE kind = 'schedule_hold')",
+            "DELETE FROM journal WHERE kind = 'schedule_hold'",
+        ),
+        (
+            "INSERT INTO journal (id, kind, ref_type, ref_id, created_at) VALUES"
+            " ('00000000-0000-0000-0000-0000000000ff', 'schedule_hold', 'schedule', 'x',"
+            " clock_timestamp())",
+            "INSERT INTO postings SELECT '00000000-0000-0000-0000-0000000000ff', line, account_id,"
+            " amount, balance_after, order_id FROM postings JOIN journal j ON j.id = journal_id"
+            " WHERE j.kind = 'schedule_hold'",
+        ),
+    ],
+    "schedule-money-drift": [("UPDATE schedules SET held = held - 1, allocated = allocated + 1",)],
+    "schedule-arithmetic": [
+        (
+            "ALTER TABLE schedules DROP CONSTRAINT ck_schedules_arithmetic",
+            "UPDATE schedules SET held = held - 1",
+        ),
+    ],
+    "schedule-runs-drift": [
+        ("UPDATE schedules SET started = 2",),
+        ("UPDATE orders SET parent_id = NULL, run_number = NULL WHERE parent_id = :schedule",),
+    ],
+    "run-twice": [
+        (
+            "DROP INDEX uq_orders_run",
+            "UPDATE orders SET parent_id = :schedule, run_number = 1 WHERE id = :queued",
+        )
+    ],
+    "schedule-forgotten": [("DELETE FROM work WHERE kind = 'schedule'",)],
+    "schedule-events-missing": [
+        ("UPDATE schedules SET version = version + 1",),
+        ("DELETE FROM schedule_events WHERE seq = 2",),
     ],
     "hold-without-stop": [
         (

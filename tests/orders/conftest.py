@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count as count_up
 from typing import Any
 
 import pytest
@@ -34,6 +35,8 @@ from app.supply.protection import Closed
 from tests.fixtures.world import ResellerCaller, World
 
 RESELLER = Actor("reseller", "key_1")
+
+_numbers = count_up(1)
 
 Say = SubmitOutcome | Callable[[Handover], SubmitOutcome]
 
@@ -110,9 +113,11 @@ class Desk:
         items = [
             NewOrder(
                 service.id,
-                OrderForm(link=f"https://example.com/{number}", quantity=service.min_quantity),
+                OrderForm(
+                    link=f"https://example.com/{next(_numbers)}", quantity=service.min_quantity
+                ),
             )
-            for number in range(count)
+            for _ in range(count)
         ]
         async with self.runtime.uow.begin() as session:
             placed = await orders.place_batch(

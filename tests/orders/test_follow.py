@@ -7,7 +7,11 @@ import pytest
 from sqlalchemy import text
 
 from app.core.clock import Clock
-from app.core.metrics import PROVIDER_STATUS_UNKNOWN
+from app.core.metrics import (
+    PROVIDER_CHARGE_DRIFT,
+    PROVIDER_CHARGE_EXPECTED,
+    PROVIDER_STATUS_UNKNOWN,
+)
 from app.core.money import ZERO, Money
 from app.core.runtime import Runtime
 from app.ledger.service import Balance
@@ -123,6 +127,26 @@ async def test_a_hundred_orders_are_asked_about_in_one_call(
     assert (await world.row(odd)).state == "in_progress"
     assert {(await world.row(one)).state for one in rest} == {"completed"}
     await desk.answer(second, progress(S.COMPLETED))
+
+
+async def test_a_dialect_of_one_id_a_call_spends_a_call_on_each_and_asks_within_its_budget(
+    world: World, desk: Desk, runtime: Runtime
+) -> None:
+    provider = await world.provider(adapter="smoservice", in_flight_max=200)
+    service = await world.service(routes=[provider], rate="0.09", below_cost_allowed=True)
+    reseller = await world.reseller(balance="100.00")
+    await desk.place_many(reseller, service, 24)
+    await desk.submit(provider)
+    async with runtime.uow.begin() as session:
+        await session.execute(text("UPDATE providers SET calls_per_minute = 16"))
+    runtime.clock.move(timedelta(minutes=2))
+    poll = await desk.poll(provider)
+    assert len(poll.orders) == 12  # a quarter is kept for orders
+    assert (await desk.provider(provider)).budget_reads == 12
+    async with runtime.uow.begin() as session:
+        again = await follow.lease_poll(session, runtime.keys, provider.id, time_scale=1.0)
+    assert again is Closed.BUDGET
+    await desk.answer(poll, progress(S.COMPLETED))
 
 
 async def test_one_bad_answer_spoils_none_of_the_others(world: World, desk: Desk) -> None:
@@ -459,3 +483,23 @@ async def test_the_same_final_answer_twice_settles_once(
         await desk.answer(poll, progress(S.PARTIAL, remains=500))
     assert (await desk.event_types(order_id)).count("end_short") == 1
     assert await world.balance(reseller) == Balance(Money.parse("9.55"), ZERO)
+
+
+async def test_what_a_provider_charges_beside_its_cost_is_added_up_as_drift(
+    world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[provider])  # 0.50 a thousand
+    for charge in (500_000, 450_000, 600_000, None):
+        await desk.running(provider, service, quantity=1000)
+        await desk.hear(provider, progress(ProviderState.COMPLETED, charge_micros=charge))
+    # In another currency, or of a part only, a charge says nothing of the cost.
+    await desk.running(provider, service, quantity=1000)
+    other = progress(ProviderState.COMPLETED, charge_micros=1, currency="EUR")
+    await desk.hear(provider, other)
+    await desk.running(provider, service, quantity=1000)
+    part = progress(ProviderState.PARTIAL, charge_micros=1, remains=500)
+    await desk.hear(provider, part)
+    name = provider.name
+    assert PROVIDER_CHARGE_EXPECTED.labels(name)._value.get() == pytest.approx(1.5)
+    assert PROVIDER_CHARGE_DRIFT.labels(name)._value.get() == pytest.approx(0.15)

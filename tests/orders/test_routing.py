@@ -5,11 +5,13 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from app.catalog import service as catalog
+from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import dispatch
+from app.orders import dispatch, resolving
 from app.orders.dispatch import Batch
-from app.providers.protocol import RefusalKind
+from app.providers.protocol import RefusalKind, Unconfirmed
+from app.supply import protection
 from app.supply import service as supply
 from app.supply.protection import Closed
 from app.supply.service import PauseReason
@@ -148,3 +150,82 @@ async def test_marking_as_sending_may_be_repeated_and_never_wakes_what_the_sweep
         await session.execute(text("UPDATE attempts SET state = 'unknown'"))
     async with runtime.uow.begin() as session:
         assert await dispatch.mark_sending(session, batch) == ()
+
+
+async def test_a_service_routed_by_cost_takes_the_cheapest_in_our_currency(
+    world: World, desk: Desk, runtime: Runtime
+) -> None:
+    euro, dollar = await world.provider(currency="EUR"), await world.provider()
+    async with runtime.uow.begin() as session:
+        await supply.set_rate(session, "EUR", 1_500_000, valid_from=runtime.clock.now())
+    routes = [
+        RouteTo(euro, cost="0.40", priority=1),  # 0.60 in ours
+        RouteTo(dollar, cost="0.50", priority=2),
+    ]
+    by_cost = await world.service(routes=routes, routing="cost")
+    by_priority = await world.service(routes=routes)
+    placed = await world.order(service=by_cost), await world.order(service=by_priority)
+    lanes = [(await desk.work_of(one["id"]))["dispatch"].lane for one in placed]
+    assert lanes == [str(dollar.id), str(euro.id)]
+
+
+async def test_of_routes_that_cost_the_same_priority_decides(world: World, desk: Desk) -> None:
+    later, first = await world.provider(), await world.provider()
+    routes = [RouteTo(later, priority=2), RouteTo(first, priority=1)]
+    placed = await world.order(service=await world.service(routes=routes, routing="cost"))
+    assert (await desk.work_of(placed["id"]))["dispatch"].lane == str(first.id)
+
+
+async def test_the_trail_keeps_which_routes_were_passed_over_and_why(
+    world: World, desk: Desk, runtime: Runtime
+) -> None:
+    refusing, broke, silent, dear, last = [await world.provider() for _ in range(5)]
+    routes = [
+        RouteTo(refusing, priority=1),
+        RouteTo(broke, priority=2),
+        RouteTo(silent, priority=3),
+        RouteTo(dear, priority=4, cost="5000.00"),
+        RouteTo(last, priority=5),
+    ]
+    placed = await world.order(service=await world.service(routes=routes))
+    async with runtime.uow.begin() as session:
+        await supply.pause(session, broke.id, PauseReason.NO_FUNDS)
+        await protection.record_failures(
+            session, silent.id, protection.BREAKER_FAILURES_MAX, time_scale=1.0
+        )
+    await desk.submit(refusing, refused(RefusalKind.PERMANENT))
+    await desk.submit(last)
+    assert (await world.row(placed)).provider_id == last.id
+    first, second = [one for one in await desk.events(placed["id"]) if one.type == "take"]
+    assert first.data == {}
+    assert second.data["attempt"] == 2
+    assert [(one["provider_id"], one["why"]) for one in second.data["skipped"]] == [
+        (supply.public_provider_id(refusing.id), "refused"),
+        (supply.public_provider_id(broke.id), "no_funds"),
+        (supply.public_provider_id(silent.id), "no_answer"),
+        (supply.public_provider_id(dear.id), "below_cost"),
+    ]
+
+
+async def test_an_order_that_may_have_been_taken_is_given_to_no_other_route(
+    world: World, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    first, second = await world.provider(), await world.provider()
+    routes = [RouteTo(first, priority=1), RouteTo(second, priority=2)]
+    placed = await world.order(service=await world.service(routes=routes))
+    await desk.submit(first, Unconfirmed("ReadTimeout"))
+    async with runtime.uow.begin() as session:
+        await supply.pause(session, first.id, PauseReason.NO_FUNDS)
+    clock.move(timedelta(days=2))
+    assert await desk.lease(first) is Closed.PAUSED
+    assert await desk.lease(second) is None
+    assert (await world.row(placed)).state == "unknown"
+    async with runtime.uow.begin() as session:
+        await resolving.prove_absent(
+            session, placed["id"], actor=Actor("operator", "opr_1"), reason="not there"
+        )
+    await desk.submit(second)
+    assert [(one.provider_id, one.state) for one in await desk.attempts(placed["id"])] == [
+        (first.id, "absent"),
+        (second.id, "accepted"),
+    ]

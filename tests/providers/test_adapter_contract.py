@@ -80,9 +80,11 @@ def test_every_adapter_in_the_registry_is_in_the_contract() -> None:
     assert set(ORDERS) == set(ServiceType)
 
 
-async def test_an_adapter_has_the_name_it_is_registered_under(any_bench: Bench) -> None:
-    assert any_bench.adapter.name == any_bench.account.adapter
-    assert any_bench.adapter.ids_per_status_call >= 1
+async def test_an_adapter_is_what_it_is_registered_as(any_bench: Bench) -> None:
+    adapter, dialect = any_bench.adapter, ADAPTERS[any_bench.account.adapter]
+    assert adapter.name == any_bench.account.adapter
+    assert adapter.capabilities == dialect.capabilities
+    assert adapter.ids_per_status_call == dialect.ids_per_status_call >= 1
 
 
 async def test_a_name_that_no_adapter_has_is_told_with_the_names_there_are() -> None:

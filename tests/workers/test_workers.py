@@ -27,8 +27,11 @@ from app.core.tasks import end_tasks
 from app.ledger.repository import CHECK_SECONDS_MAX
 from app.orders import attempt_repository
 from app.orders import service as orders
+from app.orders.canceling import CANCEL
+from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.states import RUNNING
 from app.providers.wire import Wire
+from app.schedules.service import SCHEDULE
 from app.supply import protection
 from app.supply import service as supply
 from app.supply.models import Provider
@@ -67,7 +70,7 @@ class TestEveryKind:
 
     def test_every_kind_of_work_that_is_promised_has_a_drain(self) -> None:
         promised = {orders.DISPATCH, orders.FOLLOW, orders.RECONCILE, supply.PROBE, SYNC, UPKEEP}
-        assert set(DRAINS) == promised
+        assert set(DRAINS) == promised | {CANCEL, REFILL, REFILL_FOLLOW, SCHEDULE}
 
     @pytest.mark.parametrize("kind", list(DRAINS))
     async def test_the_arq_function_of_a_kind_is_the_one_that_the_doorbell_rings(
@@ -410,10 +413,14 @@ class TestUpkeep:
         with pytest.raises(LookupError):
             await worker.upkeep()
         async with runtime.uow.begin() as session:
-            left = await session.scalars(
-                text("SELECT ref FROM work WHERE kind = 'upkeep' AND lease_token IS NOT NULL")
+            rows = await session.execute(
+                text("SELECT ref, lease_token IS NULL, due_at FROM work WHERE kind = 'upkeep'")
             )
-            assert list(left) == ["measure"]
+            left = {row[0]: row[1:] for row in rows}
+        assert {ref for ref, (free, _) in left.items() if not free} == set()
+        now = runtime.clock.now()
+        assert now < left["measure"][1] <= now + timedelta(seconds=10)
+        assert left["sweep"][1] > now
 
     @pytest.mark.committing
     async def test_a_full_ledger_check_under_way_does_not_hold_up_the_sweep(

@@ -20,6 +20,8 @@ from app.providers.protocol import (
 from app.providers.unoffered import Unoffered
 
 NAME: Final = "manual"
+CAPABILITIES: Final[frozenset[Capability]] = frozenset()
+IDS_PER_STATUS_CALL: Final = 1
 _TAKEN: Final = "Taken for people to fulfil."
 
 
@@ -28,8 +30,8 @@ class Manual(Unoffered):
     """The adapter without a wire; it can do nothing but take an order."""
 
     name: str = NAME
-    capabilities: frozenset[Capability] = frozenset()
-    ids_per_status_call: int = 1
+    capabilities: frozenset[Capability] = CAPABILITIES
+    ids_per_status_call: int = IDS_PER_STATUS_CALL
 
     async def submit(
         self,

@@ -49,6 +49,8 @@ from app.providers.wire import (
 )
 
 NAME: Final = "smoservice"
+CAPABILITIES: Final = frozenset({Capability.POLLS, Capability.BALANCE})
+IDS_PER_STATUS_CALL: Final = 1
 CALLS_AT_ONCE_MAX: Final = 4
 
 _NAME_CHARS_MAX: Final = 500
@@ -76,8 +78,8 @@ class SmoService(Unoffered):
 
     wire: Wire
     name: str = NAME
-    capabilities: frozenset[Capability] = frozenset({Capability.POLLS, Capability.BALANCE})
-    ids_per_status_call: int = 1
+    capabilities: frozenset[Capability] = CAPABILITIES
+    ids_per_status_call: int = IDS_PER_STATUS_CALL
 
     async def submit(
         self, account: ProviderAccount, submission: Submission, *, may_send: Callable[[], bool]

@@ -1,5 +1,5 @@
 """API v2, the industry's wire standard, spoken as its client to one provider."""
 
-from app.providers.adapters.panel_v2.adapter import NAME, PanelV2
+from app.providers.adapters.panel_v2.adapter import CAPABILITIES, IDS_PER_STATUS_CALL, NAME, PanelV2
 
-__all__ = ["NAME", "PanelV2"]
+__all__ = ["CAPABILITIES", "IDS_PER_STATUS_CALL", "NAME", "PanelV2"]

@@ -45,6 +45,8 @@ from app.providers.wire import (
 )
 
 NAME: Final = "panel_v2"
+CAPABILITIES: Final = frozenset(Capability)
+IDS_PER_STATUS_CALL: Final = STATUS_BATCH_MAX
 
 # After these a provider has certainly not looked at what it was asked to do.
 _TURNED_AWAY: Final = frozenset(
@@ -64,8 +66,8 @@ class PanelV2:
 
     wire: Wire
     name: str = NAME
-    capabilities: frozenset[Capability] = frozenset(Capability)
-    ids_per_status_call: int = STATUS_BATCH_MAX
+    capabilities: frozenset[Capability] = CAPABILITIES
+    ids_per_status_call: int = IDS_PER_STATUS_CALL
 
     async def submit(
         self, account: ProviderAccount, submission: Submission, *, may_send: Callable[[], bool]

@@ -1,0 +1,58 @@
+"""What a schedule costs: all runs of a drip-feed together, or the cap of a subscription."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from app.catalog.service import Offer
+from app.core.errors import FieldProblem, InvalidInput
+from app.core.money import Money, charge_rounded_up
+from app.orders.pricing import NewOrder, Priced, Repeat, judged_quantity, priced_at, sold
+from app.providers.forms import FORMS, ServiceType
+
+
+def price_drip_feed(offer: Offer | None, item: NewOrder, repeat: Repeat) -> Priced:
+    """Judge all runs by their service: the charge is that of all, quantity and cost those of one.
+
+    Raises what `orders.pricing.price` raises.
+    """
+    offer = sold(offer)
+    quantity = judged_quantity(offer, item)
+    if not FORMS[offer.type].repeats:
+        raise _refused("runs", "is not taken by this service")
+    total = charge_rounded_up(
+        rate=offer.rate, price_unit=offer.price_unit, quantity=quantity * repeat.runs
+    )
+    share = share_of(total, number=1, runs=repeat.runs)
+    if not share:
+        raise _refused("runs", "is more than the price of all runs can be divided by")
+    # A route must be paid for by the smallest share: each run is handed over by itself.
+    return replace(priced_at(offer, item, quantity, share), charge=total)
+
+
+def price_subscription(offer: Offer | None, item: NewOrder, cap: Money, *, today: date) -> Priced:
+    """Judge a subscription: the charge is its cap, quantity and cost those of the largest post.
+
+    Raises what `orders.pricing.price` raises.
+    """
+    offer = sold(offer)
+    quantity = judged_quantity(offer, item)
+    if offer.type is not ServiceType.SUBSCRIPTIONS:
+        raise _refused("spend_cap", "is not taken by this service")
+    if item.form.expiry is not None and item.form.expiry <= today:
+        raise _refused("expiry", "must be later than today")
+    post = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
+    if cap < post:
+        raise _refused("spend_cap", "must cover at least one post of max")
+    return replace(priced_at(offer, item, quantity, post), charge=cap)
+
+
+def share_of(total: Money, *, number: int, runs: int) -> Money:
+    """What one run holds: an equal share rounded down, and the last run what is left."""
+    share = total.micros // runs
+    return Money(share if number < runs else total.micros - share * (runs - 1))
+
+
+def _refused(field: str, rule: str) -> InvalidInput:
+    return InvalidInput(errors=(FieldProblem(f"/{field}", rule),))
