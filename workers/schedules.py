@@ -47,6 +47,8 @@ async def _start(context: WorkerContext, leased: Lease, ref: str) -> None:
     runtime = context.runtime
 
     async def transaction(session: Session) -> None:
-        await schedules.start_due(session, runtime.keys, leased, ref)
+        await schedules.start_due(
+            session, runtime.keys, leased, ref, time_scale=context.settings.time_scale
+        )
 
     await runtime.uow.run(transaction, repeatable=True)

@@ -16,7 +16,7 @@ from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import NotFound
 from app.core.ids import parse_public_id
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.supply import service as supply
 from app.web.deps import RuntimeDep
@@ -28,7 +28,6 @@ router = APIRouter(
     prefix="/v1/operator/catalogue-findings",
     tags=["catalogue"],
     route_class=OperatorRoute,
-    dependencies=SECURED,
 )
 
 

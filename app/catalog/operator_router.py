@@ -25,7 +25,7 @@ from app.core import audit
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import NotFound
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.supply import service as supply
 from app.web.deps import RuntimeDep
@@ -37,7 +37,6 @@ router = APIRouter(
     prefix="/v1/operator/services",
     tags=["services"],
     route_class=OperatorRoute,
-    dependencies=SECURED,
 )
 
 

@@ -22,7 +22,7 @@ _OFFERS: Final = Statement(
            s.markup_basis_points, s.package_units, s.below_cost_allowed, s.deliver_hours_max,
            s.state, s.routing, s.busy_link,
            r.id AS route_id, r.provider_id, r.provider_service, r.cost_micros, r.link_exclusive,
-           p.currency, p.state AS provider_state, p.pause_reason, p.breaker_open_until,
+           p.currency, p.simulated, p.state AS provider_state, p.pause_reason, p.breaker_open_until,
            CASE WHEN p.currency = i.currency THEN 1000000 ELSE (
                SELECT x.rate_micros FROM exchange_rates x
                WHERE x.currency = p.currency AND x.valid_from <= :now

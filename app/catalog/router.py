@@ -10,7 +10,7 @@ from app.catalog import service
 from app.catalog.schemas import ServicePage, ServiceRead
 from app.core.cursors import CursorInvalid
 from app.core.errors import NotFound
-from app.resellers.auth import SECURED, CallerDep, ResellerRoute, needs
+from app.resellers.auth import CallerDep, ResellerRoute, needs
 from app.resellers.scopes import Scope
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
@@ -18,9 +18,7 @@ from app.web.fields import SAFE_INTEGER_MAX
 from app.web.openapi import GUARDED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
-router = APIRouter(
-    prefix="/v1/services", tags=["services"], route_class=ResellerRoute, dependencies=SECURED
-)
+router = APIRouter(prefix="/v1/services", tags=["services"], route_class=ResellerRoute)
 
 ServiceId = Annotated[int, Path(ge=1, le=SAFE_INTEGER_MAX)]
 

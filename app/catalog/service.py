@@ -49,6 +49,7 @@ class RouteOffer:
     currency: str
     rate_to_ours_micros: int
     link_exclusive: bool
+    simulated: bool
     closed_by: str | None
     """Why its provider takes no orders now: a pause, by its reason, or silence."""
 
@@ -82,6 +83,12 @@ class Offer:
     deliver_hours_max: int
     refuses_busy_link: bool
     routes: tuple[RouteOffer, ...]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether simulators deliver it, and nobody else: waits may then be shortened."""
+        return bool(self.routes) and all(route.simulated for route in self.routes)
+
     """In the order in which they are tried."""
 
 
@@ -108,6 +115,7 @@ def _route_offer(row: Any) -> RouteOffer:
         currency=row.currency,
         rate_to_ours_micros=row.rate_to_ours_micros,
         link_exclusive=row.link_exclusive,
+        simulated=row.simulated,
         closed_by=_closed_by(row),
     )
 

@@ -27,7 +27,7 @@ from app.core.db import Session
 from app.core.errors import NotFound
 from app.core.ids import parse_public_id
 from app.core.uow import now_of
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.supply import service as supply
 from app.web.deps import RuntimeDep
@@ -36,9 +36,7 @@ from app.web.fields import Line
 from app.web.openapi import BODY, GUARDED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
-router = APIRouter(
-    prefix="/v1/operator", tags=["catalogue"], route_class=OperatorRoute, dependencies=SECURED
-)
+router = APIRouter(prefix="/v1/operator", tags=["catalogue"], route_class=OperatorRoute)
 
 OfProvider = Annotated[
     str | None, Query(pattern=rf"^{supply.PREFIX}_[0-9a-f]{{32}}$", description="Only its own.")

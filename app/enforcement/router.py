@@ -11,7 +11,7 @@ from app.core import audit
 from app.core.db import Session
 from app.core.errors import NotFound
 from app.enforcement import service
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.resellers import service as resellers
 from app.resellers.models import Standing
@@ -25,7 +25,6 @@ router = APIRouter(
     prefix="/v1/operator/resellers/{reseller_id}",
     tags=["resellers"],
     route_class=OperatorRoute,
-    dependencies=SECURED,
 )
 
 

@@ -11,7 +11,7 @@ from app.core.ids import new_id, public_id
 from app.ledger import service
 from app.ledger.errors import InsufficientFunds
 from app.ledger.schemas import BalanceRead, CreditCreate, CreditRead
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.resellers import service as resellers
 from app.resellers.models import Mode
@@ -24,7 +24,6 @@ router = APIRouter(
     prefix="/v1/operator/resellers/{reseller_id}",
     tags=["money"],
     route_class=OperatorRoute,
-    dependencies=SECURED,
 )
 
 

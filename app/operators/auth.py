@@ -118,4 +118,3 @@ async def current_operator(request: Request) -> Operator:
 
 
 OperatorDep = Annotated[Operator, Depends(current_operator)]
-SECURED: Final[list[Any]] = []

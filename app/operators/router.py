@@ -12,7 +12,7 @@ from app.core.db import Session
 from app.core.errors import NotFound
 from app.core.ids import public_id
 from app.operators import service
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.errors import OperatorEmailTaken
 from app.operators.permissions import Permission
 from app.operators.schemas import (
@@ -29,9 +29,7 @@ from app.web.errors import ValidationFailed
 from app.web.openapi import BODY, GUARDED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
-router = APIRouter(
-    prefix="/v1/operator", tags=["operators"], route_class=OperatorRoute, dependencies=SECURED
-)
+router = APIRouter(prefix="/v1/operator", tags=["operators"], route_class=OperatorRoute)
 
 
 @router.get("/operators", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -70,6 +70,8 @@ class Batch:
     handovers: tuple[Handover, ...]
     send_within_seconds: float
     time_scale: float
+    trial: datetime | None
+    """The provider's trial on which these orders are sent, as in the grant for them."""
 
 
 async def lease_batch(
@@ -95,7 +97,8 @@ async def lease_batch(
         await repository.set_wait_reason(session, [int(ref) for ref in due], grant)
         return grant
     if not isinstance(grant, Grant):
-        await _pass_on(session, str(provider_id), reason=grant)
+        delay = await protection.look_again_after(session, provider_id, at_most=WAIT_WHILE_CLOSED)
+        await _pass_on(session, str(provider_id), reason=grant, delay=delay)
         return grant
     provider = grant.provider
     scale = supply.scale_of(provider, time_scale)
@@ -113,7 +116,7 @@ async def lease_batch(
         DISPATCH,
         str(provider_id),
         limit=min(BATCH_MAX, grant.calls),
-        in_flight_max=provider.in_flight_max,
+        in_flight_max=grant.in_flight_max,
         seconds=seconds,
         over=over,
     )
@@ -129,6 +132,7 @@ async def lease_batch(
         handovers=tuple(handovers),
         send_within_seconds=account.timeouts.total_seconds,
         time_scale=scale,
+        trial=grant.trial,
     )
 
 
@@ -258,7 +262,9 @@ async def _review_unprepared(session: Session, attempt: NewAttempt, why: str) ->
     await work.finish(session, DISPATCH, [str(attempt.order_id)])
 
 
-async def _pass_on(session: Session, lane: str, *, reason: str) -> None:
+async def _pass_on(
+    session: Session, lane: str, *, reason: str, delay: timedelta = WAIT_WHILE_CLOSED
+) -> None:
     """What is due in a lane that is closed goes to other routes, or waits and says why."""
     lease = await work.lease(
         session, DISPATCH, lane, limit=PASSED_ON_MAX, in_flight_max=PASSED_ON_MAX, seconds=60
@@ -273,7 +279,7 @@ async def _pass_on(session: Session, lane: str, *, reason: str) -> None:
     for order in orders:
         route = next_route(offers.get(order.service_id), Sold.of(order), history[order.id])
         routes[order.id] = route if route is not None and route.open_now else None
-    await _wait_or_move(session, routes, reason=reason)
+    await _wait_or_move(session, routes, reason=reason, delay=delay)
     await work.finish(session, DISPATCH, map(str, set(ids) - set(routes)))
 
 
@@ -283,12 +289,16 @@ async def reroute(session: Session) -> None:
 
 
 async def _wait_or_move(
-    session: Session, routes: Mapping[int, RouteOffer | None], *, reason: str
+    session: Session,
+    routes: Mapping[int, RouteOffer | None],
+    *,
+    reason: str,
+    delay: timedelta = WAIT_WHILE_CLOSED,
 ) -> None:
     """Give queued orders to the lanes of their routes; those without one wait, and say why."""
     waiting = [order_id for order_id, route in routes.items() if route is None]
     if waiting:
-        await wait(session, waiting, reason=reason, delay=WAIT_WHILE_CLOSED)
+        await wait(session, waiting, reason=reason, delay=delay)
     moved = [(str(order_id), str(r.provider_id)) for order_id, r in routes.items() if r is not None]
     await work.put_many(session, DISPATCH, moved)
 

@@ -26,6 +26,7 @@ from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, NO_DOUBT, doubt, doubt_id, review, unusable
 from app.orders.models import Attempt, Order
+from app.orders.routing import price_of_post
 from app.orders.service import FOLLOW
 from app.orders.settlement import (
     PAUSED_BY_PROVIDER,
@@ -35,7 +36,6 @@ from app.orders.settlement import (
     Review,
     end_order,
     is_final,
-    price_of_post,
     settle,
     usable_remains,
 )

@@ -17,6 +17,7 @@ from app.orders.errors import OrderIsPolled, OrderStateConflict
 from app.orders.follow import note_progress
 from app.orders.inputs import open_form
 from app.orders.models import Order
+from app.orders.routing import price_of_post
 from app.orders.service import get, lock
 from app.orders.settlement import (
     AskAgain,
@@ -24,7 +25,6 @@ from app.orders.settlement import (
     End,
     Review,
     end_order,
-    price_of_post,
     settle,
     usable_remains,
 )

@@ -143,6 +143,7 @@ class OperatorOrderRead(AnswerModel):
     """An order as operators see it: its true state and its arithmetic."""
 
     id: int
+    parent_id: int | None = Field(description="The purchase whose run it is.")
     book_id: str
     service_id: int
     state: OrderState
@@ -173,6 +174,7 @@ class OperatorOrderRead(AnswerModel):
 
         return cls(
             id=order.id,
+            parent_id=order.parent_id,
             book_id=public_id("bok", order.book_id),
             service_id=order.service_id,
             state=OrderState(order.state),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -47,6 +47,8 @@ RECONCILE_FIRST: Final = timedelta(minutes=1)
 LINK_BUSY_WAIT: Final = timedelta(minutes=1)
 TROUBLE_WAIT: Final = timedelta(seconds=30)
 RATE_LIMIT_WAIT: Final = timedelta(seconds=30)
+RATE_LIMIT_LOOK: Final = timedelta(seconds=30)
+"""However long the provider asks to wait, its order looks for another route no later than this."""
 MAINTENANCE_PAUSE: Final = timedelta(minutes=10)
 NOT_SENT_WAIT_MAX: Final = timedelta(minutes=2)
 
@@ -54,6 +56,7 @@ _PAUSES: Final = {
     RefusalKind.NO_FUNDS: PauseReason.NO_FUNDS,
     RefusalKind.MAINTENANCE: PauseReason.MAINTENANCE,
     RefusalKind.CREDENTIALS: PauseReason.CREDENTIALS,
+    RefusalKind.RATE_LIMITED: PauseReason.RATE_LIMITED,
 }
 
 Outcomes = Mapping[Handover, SubmitOutcome]
@@ -103,8 +106,8 @@ async def record_outcomes(session: Session, batch: Batch, outcomes: Outcomes) ->
                     await _lose(session, batch, handover, reason)
             case Unconfirmed(reason=reason):
                 await _lose(session, batch, handover, reason)
-            case NotSent(reason=reason):
-                await _not_sent(session, batch, handover, reason)
+            case NotSent():
+                await _not_sent(session, batch, handover, outcome)
             case Refused():
                 pass
     refusals = {h.order_id: (h, o) for h, o in ours.items() if isinstance(o, Refused)}
@@ -160,13 +163,16 @@ async def move_to_unknown(
     await work.put(session, RECONCILE, str(order_id), due_at=due)
 
 
-async def _not_sent(session: Session, batch: Batch, handover: Handover, reason: str) -> None:
+async def _not_sent(session: Session, batch: Batch, handover: Handover, outcome: NotSent) -> None:
     """Not a byte was written: the order goes back, and is tried again a little later each time."""
-    await attempt_repository.end(session, handover.attempt_id, AttemptState.ABSENT, outcome=reason)
+    await attempt_repository.end(
+        session, handover.attempt_id, AttemptState.ABSENT, outcome=outcome.reason
+    )
     await attempt_repository.put_back(session, [handover.order_id], actor=str(ACTOR))
     tries = batch.lease.tries[str(handover.order_id)]
     delay = min(timedelta(seconds=2 ** min(tries, 10)), NOT_SENT_WAIT_MAX) / batch.time_scale
-    await wait(session, [handover.order_id], reason=protection.Closed.BREAKER, delay=delay)
+    why = None if outcome.ours else protection.Closed.BREAKER
+    await wait(session, [handover.order_id], reason=why, delay=delay)
 
 
 async def _record_refusals(
@@ -206,11 +212,15 @@ async def _refused(
             # Busy by someone else's order: our own that wait for it are not woken.
             await wait(session, [order.id], reason=LINK_BUSY, delay=LINK_BUSY_WAIT / scale)
         case RefusalKind.RATE_LIMITED:
-            asked = refused.retry_after_seconds
-            delay = timedelta(seconds=asked) if asked else RATE_LIMIT_WAIT / scale
-            await wait(session, [order.id], reason="provider_busy", delay=delay)
+            delay = min(_asked_to_wait(refused, scale), RATE_LIMIT_LOOK)
+            await wait(session, [order.id], reason=protection.Closed.BUDGET, delay=delay)
         case _:
             await wait(session, [order.id], reason="provider_paused", delay=TROUBLE_WAIT / scale)
+
+
+def _asked_to_wait(refused: Refused, scale: float) -> timedelta:
+    asked = refused.retry_after_seconds
+    return timedelta(seconds=asked) if asked else RATE_LIMIT_WAIT / scale
 
 
 async def _review(session: Session, handover: Handover, refused: Refused) -> None:
@@ -247,18 +257,28 @@ async def _next_route_or_fail(session: Session, order: Order, refused: Refused) 
 async def _judge_provider(session: Session, batch: Batch, outcomes: Outcomes) -> None:
     """What the batch tells of the provider: its breaker, and the troubles that pause it."""
     answered = sum(isinstance(o, Accepted | Refused) for o in outcomes.values())
-    silent = sum(isinstance(o, NotSent | Unconfirmed) for o in outcomes.values())
+    silent = sum(
+        isinstance(o, Unconfirmed) or (isinstance(o, NotSent) and not o.ours)
+        for o in outcomes.values()
+    )
     if answered:
-        await protection.record_answers(session, batch.provider_id)
+        await protection.record_answers(session, batch.provider_id, trial=batch.trial)
     elif silent:
         await protection.record_failures(
-            session, batch.provider_id, silent, time_scale=batch.time_scale
+            session, batch.provider_id, silent, time_scale=batch.time_scale, trial=batch.trial
         )
-    kinds = {o.kind for o in outcomes.values() if isinstance(o, Refused)}
+    await _pause_provider(session, batch, [o for o in outcomes.values() if isinstance(o, Refused)])
+
+
+async def _pause_provider(session: Session, batch: Batch, refusals: Sequence[Refused]) -> None:
     for kind, reason in _PAUSES.items():
-        if kind in kinds:
-            until = None
+        said = [refused for refused in refusals if refused.kind is kind]
+        if said:
+            lasts: timedelta | None = None
             if kind is RefusalKind.MAINTENANCE:
-                until = now_of(session) + MAINTENANCE_PAUSE / batch.time_scale
+                lasts = MAINTENANCE_PAUSE / batch.time_scale
+            elif kind is RefusalKind.RATE_LIMITED:
+                lasts = max(_asked_to_wait(refused, batch.time_scale) for refused in said)
+            until = None if lasts is None else now_of(session) + lasts
             await supply.pause(session, batch.provider_id, reason, until=until)
             log.warning("provider_paused", provider=batch.provider_name, reason=reason)

@@ -11,7 +11,7 @@ from app.core.audit import Actor
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import NotFound
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.orders import refills
 from app.orders.errors import ProviderRefillTaken, RefillStateConflict, TooEarlyToProve
@@ -36,7 +36,6 @@ router = APIRouter(
     prefix="/v1/operator/refills",
     tags=["refills"],
     route_class=OperatorRoute,
-    dependencies=SECURED,
 )
 
 

@@ -20,7 +20,7 @@ from app.orders.errors import (
 )
 from app.orders.refill_schemas import RefillListQuery, RefillPage, RefillRead
 from app.orders.router import OrderId
-from app.resellers.auth import SECURED, CallerDep, ResellerRoute, needs
+from app.resellers.auth import CallerDep, ResellerRoute, needs
 from app.resellers.scopes import Scope
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
@@ -28,7 +28,7 @@ from app.web.fields import SAFE_INTEGER_MAX
 from app.web.openapi import GUARDED, refusals
 from app.web.pages import Page
 
-router = APIRouter(prefix="/v1", tags=["refills"], route_class=ResellerRoute, dependencies=SECURED)
+router = APIRouter(prefix="/v1", tags=["refills"], route_class=ResellerRoute)
 
 RefillId = Annotated[int, Path(ge=1, le=SAFE_INTEGER_MAX, description="The refill's number.")]
 

@@ -247,7 +247,8 @@ async def lock_many(
 
 _LOCK_QUEUED: Final = Statement(
     """
-    SELECT id, service_id, quantity, price_unit, charge, link_hash FROM orders
+    SELECT id, service_id, quantity, units, price_unit, rate_micros, charge, link_hash, parent_id
+    FROM orders
     WHERE id = ANY(:order_ids) AND state = 'queued'
     ORDER BY book_id, id FOR UPDATE
     """

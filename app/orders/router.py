@@ -25,7 +25,7 @@ from app.orders.schemas import (
     OrderRead,
 )
 from app.orders.states import V1_STATUS
-from app.resellers.auth import SECURED, CallerDep, ResellerRoute, needs
+from app.resellers.auth import CallerDep, ResellerRoute, needs
 from app.resellers.errors import AccountSuspended
 from app.resellers.scopes import Scope
 from app.web.deps import RuntimeDep
@@ -37,9 +37,7 @@ from app.web.pages import Page
 from app.web.problems import problem_of
 from app.web.schemas import Problem
 
-router = APIRouter(
-    prefix="/v1/orders", tags=["orders"], route_class=ResellerRoute, dependencies=SECURED
-)
+router = APIRouter(prefix="/v1/orders", tags=["orders"], route_class=ResellerRoute)
 
 OrderId = Annotated[int, Path(ge=1, le=SAFE_INTEGER_MAX, description="The order number.")]
 PLACING = (AccountSuspended, TestOrdersUnavailable, SpendingStopped)

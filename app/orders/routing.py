@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.catalog.service import Offer, RouteOffer
 from app.core.db import Session
-from app.core.money import Money
+from app.core.money import Money, charge_rounded_up
 from app.core.statements import Row
 from app.orders import attempt_repository
 from app.orders.models import Order
@@ -21,7 +21,10 @@ FOR_GOOD: Final = frozenset({RefusalKind.PERMANENT, RefusalKind.SERVICE_GONE})
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """What was sold, as far as a route is judged by it: how much, and for what."""
+    """What was sold, as far as a route is judged by it: how much, and for what.
+
+    Of a subscription it is one post: its spend cap says nothing of what a unit brings.
+    """
 
     quantity: int
     price_unit: int
@@ -29,7 +32,19 @@ class Sold:
 
     @classmethod
     def of(cls, order: Order | Row) -> Self:
-        return cls(order.quantity, order.price_unit, Money(order.charge))
+        return cls(order.quantity, order.price_unit, price_of_post(order) or Money(order.charge))
+
+
+def price_of_post(order: Order | Row) -> Money | None:
+    """What the largest post of a subscription is sold for; None for an order that is none.
+
+    It is the only run whose delivery nobody counts beforehand; its charge is its spend cap.
+    """
+    if order.parent_id is None or order.units is not None:
+        return None
+    return charge_rounded_up(
+        rate=Money(order.rate_micros), price_unit=order.price_unit, quantity=order.quantity
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from app.core.db import Session
 from app.core.money import (
     ZERO,
     Money,
-    charge_rounded_up,
     refund_rounded_down,
     sold_for_rounded_up,
 )
@@ -19,6 +18,7 @@ from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.orders import hold_repository, link_locks, repository
 from app.orders.models import Order
+from app.orders.routing import price_of_post
 from app.orders.states import Move, OrderState
 from app.providers.protocol import Progress, ProviderState
 
@@ -85,18 +85,6 @@ class Bought:
     doubts: int
     cost_currency: str | None = None
     post: Money | None = None
-
-
-def price_of_post(order: Order) -> Money | None:
-    """What the largest post of a subscription costs; None for an order that is none.
-
-    Its order is the only one that is a run and whose delivery nobody counts beforehand.
-    """
-    if order.parent_id is None or order.units is not None:
-        return None
-    return charge_rounded_up(
-        rate=Money(order.rate_micros), price_unit=order.price_unit, quantity=order.quantity
-    )
 
 
 def is_final(order: Order, state: ProviderState) -> bool:

@@ -43,6 +43,8 @@ _BEFORE_THE_WIRE: Final = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
+# Of those, what never was the provider's doing: our deadline, our own bound on connections.
+_OURS: Final = (SendWithheld, httpx.PoolTimeout)
 # And these only come once the request is on its way.
 _AFTER_THE_WIRE: Final = (
     httpx.ReadError,
@@ -76,7 +78,7 @@ def classify_failure(
     """The outcome of a submit that ended without an answer."""
     said = reason(f"{type(failure).__name__}: {failure}".rstrip(": "), secrets)
     if isinstance(failure, _BEFORE_THE_WIRE):
-        return NotSent(said)
+        return NotSent(said, ours=isinstance(failure, _OURS))
     if first_byte_begun or isinstance(failure, _AFTER_THE_WIRE):
         return Unconfirmed(said)
     return NotSent(said)

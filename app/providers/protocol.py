@@ -108,6 +108,8 @@ class NotSent:
     """Not one byte of the order was written: it is safe to try again."""
 
     reason: str
+    ours: bool = False
+    """We never came to try: it says nothing of the provider."""
 
 
 @dataclass(frozen=True, slots=True)

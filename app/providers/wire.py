@@ -21,7 +21,10 @@ STATUS_BODY_BYTES_MAX: Final = 1024 * 1024
 CATALOGUE_BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 
 _DEFAULTS: Final = Timeouts()
-_CONNECTIONS_MAX: Final = 500
+_CONNECTIONS_MAX: Final = 20_000
+"""A stop, and no share: how many calls a provider may have under way is bounded where its work is
+leased, at 200. A hundred providers that let all of them hang keep no place from another.
+"""
 _PORT_MAX: Final = 65_535
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 

@@ -210,4 +210,3 @@ async def current_caller(request: Request) -> Caller:
 
 
 CallerDep = Annotated[Caller, Depends(current_caller)]
-SECURED: Final[list[Any]] = []

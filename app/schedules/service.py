@@ -97,13 +97,15 @@ def _place(number: int) -> Place:
     return Place("schedules", "sealed", str(number))
 
 
-async def start_due(session: Session, keys: KeyRing, lease: Lease, ref: str) -> None:
+async def start_due(
+    session: Session, keys: KeyRing, lease: Lease, ref: str, *, time_scale: float
+) -> None:
     """Start the next run of one schedule, if its time has come; the work moves on to the next.
 
     May be run again: a run is counted in the transaction that places it, and whoever lost the
     lease starts none. However late it is, one run starts, and the next comes a whole interval
     after it: runs that were missed are not made up for all at once, and a clock that is set back
-    starts nothing early.
+    starts nothing early. `time_scale` shortens the interval where simulators deliver.
     """
     if not await work.lock_held(session, lease, [ref]):
         return
@@ -118,14 +120,18 @@ async def start_due(session: Session, keys: KeyRing, lease: Lease, ref: str) -> 
         await repository.set_wait_reason(session, schedule.id, SPENDING_STOPPED)
         await work.put_back(session, SCHEDULE, [ref], due_at=now_of(session) + LOOK_AGAIN)
         return
-    schedule = await _start(session, keys, schedule, ACTOR)
+    offer = (await catalog.offers(session, [schedule.service_id])).get(schedule.service_id)
+    scale = time_scale if offer is not None and offer.is_simulated else 1.0
+    schedule = await _start(session, keys, schedule, ACTOR, scale=scale)
     if schedule.next_at is None:
         await work.finish(session, SCHEDULE, [ref])
     else:
         await work.put_back(session, SCHEDULE, [ref], due_at=schedule.next_at)
 
 
-async def _start(session: Session, keys: KeyRing, schedule: Schedule, actor: Actor) -> Schedule:
+async def _start(
+    session: Session, keys: KeyRing, schedule: Schedule, actor: Actor, *, scale: float = 1.0
+) -> Schedule:
     number, now = schedule.started + 1, now_of(session)
     charge = share_of(Money(schedule.charge), number=number, runs=schedule.runs)
     is_drip_feed = schedule.kind == ScheduleKind.DRIP_FEED
@@ -159,7 +165,7 @@ async def _start(session: Session, keys: KeyRing, schedule: Schedule, actor: Act
             "held": schedule.held - charge.micros,
             "allocated": schedule.allocated + charge.micros,
             "wait_reason": None,
-            "next_at": None if is_last else now + _interval(schedule),
+            "next_at": None if is_last else now + _interval(schedule) / scale,
             "ended_at": now if is_last else None,
         },
     )

@@ -11,7 +11,7 @@ from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.uow import now_of
-from app.operators.auth import SECURED, OperatorDep, OperatorRoute, needs
+from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.supply import service
 from app.supply.errors import ProviderNameTaken
@@ -29,9 +29,7 @@ from app.web.errors import ValidationFailed
 from app.web.openapi import BODY, GUARDED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
-router = APIRouter(
-    prefix="/v1/operator", tags=["providers"], route_class=OperatorRoute, dependencies=SECURED
-)
+router = APIRouter(prefix="/v1/operator", tags=["providers"], route_class=OperatorRoute)
 
 
 @router.get("/providers", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))

@@ -48,9 +48,11 @@ async def record_probe(
     held = await work.lock_held(session, lease, [str(provider_id)])
     if provider is None or not held:
         return
-    scale = scale_of(provider, time_scale)
-    await work.put_back(session, PROBE, held, due_at=now_of(session) + PROBE_EVERY / scale)
+    now, scale = now_of(session), scale_of(provider, time_scale)
+    await work.put_back(session, PROBE, held, due_at=_next_probe(provider, now, scale))
     if balance is None:
+        if provider.pause_reason == PauseReason.RATE_LIMITED and _is_up(provider, now):
+            await lift_pause(session, provider.id)
         await protection.record_probe_failure(session, provider, time_scale=time_scale)
         return
     await protection.record_probe_answer(session, provider)
@@ -71,12 +73,12 @@ async def record_unasked(
     if provider is None or not held:
         return
     now, scale = now_of(session), scale_of(provider, time_scale)
-    await work.put_back(session, PROBE, held, due_at=now + PROBE_EVERY / scale)
+    await work.put_back(session, PROBE, held, due_at=_next_probe(provider, now, scale))
     if provider.breaker_open_until is not None and provider.breaker_open_until <= now:
         await protection.record_probe_answer(session, provider)
     match provider.pause_reason:
         case PauseReason.MAINTENANCE | PauseReason.RATE_LIMITED:
-            lifted = provider.pause_until is None or provider.pause_until <= now
+            lifted = _is_up(provider, now)
         case PauseReason.NO_FUNDS:
             lifted = _funds_trial_is_due(provider, now, scale)
             if lifted:
@@ -93,7 +95,7 @@ async def _record_balance(
 ) -> None:
     """Keep the balance, and lift the pause that such an answer disproves.
 
-    Maintenance and a rate limit are disproved by an answer once their time is up; refused
+    Maintenance is disproved by an answer once its time is up, a rate limit by the time; refused
     credentials and an operator's pause by a person only; want of funds by a balance that rose.
 
     Rose against what: the lowest figure learned since the pause began, whose first probe is made
@@ -107,7 +109,7 @@ async def _record_balance(
     _tell_when_low(provider, micros)
     match provider.pause_reason:
         case PauseReason.MAINTENANCE | PauseReason.RATE_LIMITED:
-            lifted = provider.pause_until is None or provider.pause_until <= now
+            lifted = _is_up(provider, now)
         case PauseReason.NO_FUNDS:
             lowest, lifted = provider.pause_balance_micros, True
             if lowest is not None and micros > max(lowest, 0):
@@ -122,6 +124,17 @@ async def _record_balance(
     await repository.change(session, provider.id, values)
     if lifted:
         await lift_pause(session, provider.id)
+
+
+def _next_probe(provider: Provider, now: datetime, scale: float) -> datetime:
+    """When all is quiet, or at the end of a pause that comes before."""
+    quiet, ends = now + PROBE_EVERY / scale, provider.pause_until
+    return min(quiet, ends) if ends is not None and ends > now else quiet
+
+
+def _is_up(provider: Provider, now: datetime) -> bool:
+    """Whether a pause of known length is over; one of unknown length may be tried at any time."""
+    return provider.pause_until is None or provider.pause_until <= now
 
 
 def _tell_when_low(provider: Provider, micros: int) -> None:

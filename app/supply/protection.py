@@ -7,6 +7,8 @@ of its own kind only, and either at the limit opens the breaker for both.
 An open breaker is closed to submits by a probe or an answered submit, by nothing else. A probe is
 weak proof: after it the provider is on trial, with one order at a time, until a submit is answered.
 Silence during the trial opens the breaker at once; soon after the probe, for longer than last time.
+Only an order that was leased on this very trial is judged by: what was under way before tells of
+the trouble that opened the breaker.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from app.core.db import Session
 from app.core.uow import now_of
 from app.supply import repository
 from app.supply.models import Provider, ProviderState
-from app.supply.service import PROBE, scale_of
+from app.supply.service import PROBE, PauseReason, lift_pause, scale_of
 
 BREAKER_FAILURES_MAX: Final = 5
 BREAKER_OPEN_BASE: Final = timedelta(seconds=30)
@@ -32,6 +34,8 @@ RELAPSE_WITHIN: Final = timedelta(minutes=10)
 BUDGET_SHARES: Final = 4
 """One share of the minute's calls is kept for submits and one for reads; the rest is for both.
 A budget of fewer calls than shares keeps none back."""
+CLOCKS_APART_MAX: Final = timedelta(minutes=5)
+"""A minute of calls that begins further ahead was written by a clock that was wrong."""
 _DOUBLINGS_MAX: Final = 5
 
 
@@ -46,28 +50,41 @@ class Closed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A provider that may be called, with the number of calls that its budget still allows."""
+    """A provider that may be called, with the number of calls that its budget still allows, and of
+    orders that may be on their way to it at once.
+    """
 
     provider: Provider
     calls: int
+    in_flight_max: int
+
+    @property
+    def trial(self) -> datetime | None:
+        """The trial that orders leased now are sent on, named by when it began; None off trial."""
+        return self.provider.breaker_closed_at
 
 
 async def admit_submits(session: Session, provider_id: UUID) -> Grant | Closed:
     """Lock a provider for handing over orders. A breaker that has opened once stays closed to
-    submits until a probe got through: an order is never the thing to try with.
+    submits until a probe got through: an order is never the thing to try with. A pause for too
+    many calls is over with its time, whether a probe has come by or not.
     """
     provider = await repository.lock(session, provider_id)
     if provider is None:
         return Closed.GONE
     if provider.state == ProviderState.PAUSED:
-        return Closed.PAUSED
+        if not _has_waited_long_enough(session, provider):
+            return Closed.PAUSED
+        await lift_pause(session, provider.id)
     if provider.breaker_open_until is not None:
         return Closed.BREAKER
     spent = _spent_in_this_minute(session, provider)
     left = _calls_left(provider, spent.submits, others=spent.reads)
     if left <= 0:
         return Closed.BUDGET
-    return Grant(provider, 1 if _is_on_trial(provider) else left)
+    if _is_on_trial(provider):
+        return Grant(provider, calls=1, in_flight_max=1)
+    return Grant(provider, left, provider.in_flight_max)
 
 
 async def admit_reads(session: Session, provider_id: UUID) -> Grant | Closed:
@@ -81,7 +98,24 @@ async def admit_reads(session: Session, provider_id: UUID) -> Grant | Closed:
         return Closed.BREAKER
     spent = _spent_in_this_minute(session, provider)
     left = _calls_left(provider, spent.reads, others=spent.submits)
-    return Grant(provider, left) if left > 0 else Closed.BUDGET
+    return Grant(provider, left, provider.in_flight_max) if left > 0 else Closed.BUDGET
+
+
+async def look_again_after(session: Session, provider_id: UUID, *, at_most: timedelta) -> timedelta:
+    """How long orders wait for a provider that is closed: not past the end of a known pause."""
+    provider = await repository.find(session, provider_id)
+    if provider is None or provider.pause_reason != PauseReason.RATE_LIMITED:
+        return at_most
+    ends_in = (provider.pause_until or now_of(session)) - now_of(session)
+    return max(timedelta(), min(ends_in, at_most))
+
+
+def _has_waited_long_enough(session: Session, provider: Provider) -> bool:
+    return (
+        provider.pause_reason == PauseReason.RATE_LIMITED
+        and provider.pause_until is not None
+        and provider.pause_until <= now_of(session)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +128,13 @@ class _Spent:
 
 
 def _spent_in_this_minute(session: Session, provider: Provider) -> _Spent:
-    window = now_of(session).replace(second=0, microsecond=0)
-    if provider.budget_window != window:
-        return _Spent(window, 0, 0)
-    return _Spent(window, provider.budget_submits, provider.budget_reads)
+    """Of the later minute, ours or the stored one: another worker's clock may be ahead of ours, and
+    ours is as of the start of a transaction that may have waited.
+    """
+    mine, stored = now_of(session).replace(second=0, microsecond=0), provider.budget_window
+    if stored is None or not mine <= stored <= mine + CLOCKS_APART_MAX:
+        return _Spent(mine, 0, 0)
+    return _Spent(stored, provider.budget_submits, provider.budget_reads)
 
 
 def _calls_left(provider: Provider, mine: int, *, others: int) -> int:
@@ -130,17 +167,30 @@ async def spend_reads(session: Session, provider: Provider, calls: int) -> None:
     )
 
 
-async def record_answers(session: Session, provider_id: UUID) -> None:
-    """Submits were answered, whatever the answer: the provider is as good as new."""
-    await repository.reset_breaker(session, provider_id)
+async def record_answers(
+    session: Session, provider_id: UUID, *, trial: datetime | None = None
+) -> None:
+    """Submits were answered, whatever the answer: the provider is as good as new.
+
+    `trial` is that of the grant under which they were sent; a trial is ended by its own alone.
+    """
+    await repository.forget_failures(session, provider_id, trial=trial)
 
 
 async def record_failures(
-    session: Session, provider_id: UUID, failures: int, *, time_scale: float
+    session: Session,
+    provider_id: UUID,
+    failures: int,
+    *,
+    time_scale: float,
+    trial: datetime | None = None,
 ) -> None:
-    """Submits that got no answer: the breaker opens at five in a row, on trial at the first."""
+    """Submits that got no answer: the breaker opens at five in a row, on trial at the first.
+
+    `trial` as in `record_answers`.
+    """
     provider = await repository.lock(session, provider_id)
-    if provider is None:
+    if provider is None or (_is_on_trial(provider) and provider.breaker_closed_at != trial):
         return
     total = provider.breaker_failures + failures
     await repository.change(session, provider_id, {"breaker_failures": total})

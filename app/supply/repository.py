@@ -72,12 +72,13 @@ _SPEND: Final = Statement(
     WHERE id = :id
     """
 )
-_RESET_BREAKER: Final = Statement(
+_FORGET_FAILURES: Final = Statement(
     """
     UPDATE providers
     SET breaker_failures = 0, breaker_read_failures = 0, breaker_opens = 0,
         breaker_open_until = NULL, breaker_closed_at = NULL
     WHERE id = :id AND (breaker_failures > 0 OR breaker_read_failures > 0 OR breaker_opens > 0)
+          AND (breaker_closed_at IS NULL OR breaker_closed_at = CAST(:trial AS timestamptz))
     """
 )
 _FORGET_READ_FAILURES: Final = Statement(
@@ -92,9 +93,26 @@ async def spend(
     await _SPEND.rows(session, id=provider_id, budget_window=window, submits=submits, reads=reads)
 
 
+async def forget_failures(session: Session, provider_id: UUID, *, trial: datetime | None) -> None:
+    """Forget all failures and openings, unless the provider is on another trial than this; nothing
+    is written or locked where there are none.
+    """
+    await _FORGET_FAILURES.rows(session, id=provider_id, trial=trial)
+
+
 async def reset_breaker(session: Session, provider_id: UUID) -> None:
-    """Forget all failures and openings; nothing is written or locked where there are none."""
-    await _RESET_BREAKER.rows(session, id=provider_id)
+    """Forget all failures and openings, whatever trial is on."""
+    await change(
+        session,
+        provider_id,
+        {
+            "breaker_failures": 0,
+            "breaker_read_failures": 0,
+            "breaker_opens": 0,
+            "breaker_open_until": None,
+            "breaker_closed_at": None,
+        },
+    )
 
 
 async def forget_read_failures(session: Session, provider_id: UUID) -> None:

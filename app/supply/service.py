@@ -36,7 +36,7 @@ SIMULATOR_CALLS_PER_MINUTE: Final = 100_000
 class PauseReason(StrEnum):
     """Why no order is handed to a provider, from the weakest reason to the strongest.
 
-    The first three are lifted by a probe, the last two by a person.
+    The first is over with its time; the next two are lifted by a probe, the last two by a person.
     """
 
     RATE_LIMITED = "rate_limited"
@@ -248,7 +248,7 @@ async def pause(
         values["funds_trials"] = _failed_funds_trials(provider, now_of(session))
     await repository.change(session, provider_id, values)
     if until is not None:
-        await work.put(session, PROBE, str(provider_id), due_at=until)
+        await _probe_by(session, provider_id, until)
     elif reason is PauseReason.NO_FUNDS:
         # At once: a balance learned now is what a later one must exceed.
         await work.put(session, PROBE, str(provider_id))
@@ -258,7 +258,15 @@ async def _prolong(session: Session, provider: Provider, until: datetime | None)
     if until is None or (provider.pause_until is not None and until <= provider.pause_until):
         return
     await repository.change(session, provider.id, {"pause_until": until})
-    await work.put(session, PROBE, str(provider.id), due_at=until)
+    await _probe_by(session, provider.id, until)
+
+
+async def _probe_by(session: Session, provider_id: UUID, until: datetime) -> None:
+    """Never later than promised: pauses that follow each other must not keep all probes away.
+
+    One that is under way now promises the next by the end of the pause itself.
+    """
+    await work.hasten(session, PROBE, [str(provider_id)], due_at=until)
 
 
 def _failed_funds_trials(provider: Provider, now: datetime) -> int:

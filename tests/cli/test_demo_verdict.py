@@ -9,7 +9,7 @@ from app.catalog.links.canonical import place_of
 from app.catalog.links.fitting import broken_rule
 from app.cli.demo.office import SeenOrder, Wallet
 from app.cli.demo.shop import Placed, Receipts
-from app.cli.demo.shopping import shopping_list
+from app.cli.demo.shopping import schedules, shopping_list
 from app.cli.demo.verdict import Facts, problems
 from app.cli.demo.world import Account
 from app.cli.stack.assortment import ASSORTMENT
@@ -34,7 +34,9 @@ def good() -> Facts:
     return Facts(
         wanted=len(STATES),
         receipts=Receipts(placed=[Placed(n, 0, link(n), PRICE) for n in numbers]),
-        seen=[SeenOrder(n, STATES[n], PRICE, REFUNDS[n], None if n == 3 else 2.0) for n in numbers],
+        seen=[
+            SeenOrder(n, n, STATES[n], PRICE, REFUNDS[n], None if n == 3 else 2.0) for n in numbers
+        ],
         accounts=[Account("A", "key", Money.parse("10.00"))],
         wallets=[Wallet(Money.parse("7.25"), PRICE)],
         accepted=Counter(link(n) for n in numbers),
@@ -118,7 +120,7 @@ def test_each_link_of_the_shopping_list_fits_its_service() -> None:
     services = {service.id: service for service in ASSORTMENT}
     bodies = [b for errand in shopping_list(300, resellers=1, seed=1) for b in errand.orders]
 
-    assert {body["service_id"] for body in bodies} == set(services)
+    assert {body["service_id"] for body in bodies} | {19} == set(services)
     for body in bodies:
         service, place = services[body["service_id"]], place_of(body["link"])
         assert place.target is not None or service.platform == "Website"
@@ -132,4 +134,25 @@ def test_the_demo_shows_every_type_of_order_that_is_placed_for_once() -> None:
         for errand in shopping_list(300, resellers=2, seed=1)
         for body in errand.orders
     }
-    assert shown == set(types.values()) == set(ServiceType) - {ServiceType.SUBSCRIPTIONS}
+    bought = {
+        types[body["service_id"]] for errand in schedules(resellers=2) for body in errand.orders
+    }
+    assert shown | bought == set(types.values()) == set(ServiceType)
+
+
+def test_a_purchase_of_several_runs_is_accepted_as_often_and_no_more(good: Facts) -> None:
+    runs = [SeenOrder(10 + n, 9, OrderState.COMPLETED, PRICE, ZERO, 2.0) for n in range(2)]
+    bought = Placed(9, 0, link(9), PRICE + PRICE, runs=2)
+    facts = replace(
+        good,
+        wanted=good.wanted + 1,
+        receipts=Receipts(placed=[*good.receipts.placed, bought]),
+        seen=[*good.seen, *runs],
+        wallets=[Wallet(Money.parse("5.25"), PRICE)],
+        accepted=good.accepted + Counter({link(9): 2}),
+    )
+    assert problems(facts) == []
+    [missing] = problems(replace(facts, seen=facts.seen[:-1]))
+    assert missing == "9 was bought with 2 runs and has 1"
+    [twice] = problems(replace(facts, accepted=facts.accepted + Counter([link(9)])))
+    assert twice == f"{link(9)} was accepted 3 times"

@@ -14,7 +14,7 @@ from tests.http.routes import RESELLERS, Guarded
 
 IDS = ("{order_id}", "{refill_id}", "{key_id}")
 WITH_IDS = [g for g in RESELLERS if any(name in g.template for name in IDS)]
-NOT_OF_A_NEW_ORDER = {"createRefill"}
+NOT_OF_A_NEW_ORDER = {"createRefill", "pauseOrder", "resumeOrder"}
 
 
 def without_instance(answer: httpx.Response) -> dict[str, Any]:

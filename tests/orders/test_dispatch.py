@@ -72,10 +72,18 @@ AFTER: list[tuple[SubmitOutcome, After]] = [
         After("queued", "refused", "dispatch", 30, "provider_paused", pause="credentials"),
     ),
     (refused(K.LINK_BUSY), After("queued", "refused", "dispatch", 60, "link_busy")),
-    (refused(K.RATE_LIMITED), After("queued", "refused", "dispatch", 30, "provider_busy")),
+    (NotSent("PoolTimeout", ours=True), After("queued", "absent", "dispatch", 2)),
+    (
+        refused(K.RATE_LIMITED),
+        After("queued", "refused", "dispatch", 30, "provider_busy", pause="rate_limited"),
+    ),
+    (
+        refused(K.RATE_LIMITED, retry_after_seconds=86_400.0),
+        After("queued", "refused", "dispatch", 30, "provider_busy", pause="rate_limited"),
+    ),
     (
         refused(K.RATE_LIMITED, retry_after_seconds=7.0),
-        After("queued", "refused", "dispatch", 7, "provider_busy"),
+        After("queued", "refused", "dispatch", 7, "provider_busy", pause="rate_limited"),
     ),
     (refused(K.UNSEEN), After("needs_review", "unknown", None)),
 ]
@@ -122,6 +130,7 @@ def test_the_table_has_every_kind_of_answer() -> None:
         RefusalKind.NO_FUNDS,
         RefusalKind.MAINTENANCE,
         RefusalKind.CREDENTIALS,
+        RefusalKind.RATE_LIMITED,
     }
 
 

@@ -54,6 +54,24 @@ def test_what_fails_before_the_wire_was_not_sent(failure: Exception, *, begun: b
 
 
 @pytest.mark.parametrize(
+    ("failure", "ours"),
+    [
+        (SendWithheld("late"), True),
+        (httpx.PoolTimeout("no slot"), True),
+        (httpx.ConnectTimeout("slow"), False),
+        (httpx.ConnectError("refused"), False),
+        (TimeoutError(), False),
+    ],
+)
+def test_what_we_withheld_ourselves_is_told_from_what_could_not_reach_the_provider(
+    failure: Exception, *, ours: bool
+) -> None:
+    outcome = classify_failure(failure, first_byte_begun=False)
+    assert isinstance(outcome, NotSent)
+    assert outcome.ours is ours
+
+
+@pytest.mark.parametrize(
     "failure",
     [
         httpx.ReadError("reset"),

@@ -22,6 +22,7 @@ async def test_the_same_attempt_has_the_same_id_and_another_has_another() -> Non
 async def test_an_order_whose_time_to_be_sent_has_passed_is_not_taken_by_people_either() -> None:
     outcome = await Manual().submit(ACCOUNT, likes(), may_send=lambda: False)
     assert isinstance(outcome, NotSent)
+    assert outcome.ours
 
 
 async def test_it_can_be_asked_for_nothing_and_has_no_list_of_services() -> None:

@@ -6,7 +6,7 @@ import socket
 import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TypeAlias
 
 import pytest
@@ -92,6 +92,28 @@ async def test_the_form_arrives_as_it_was_given() -> None:
     assert head.startswith(b"POST /api/v2 HTTP/1.1\r\n")
     assert b"content-type: application/x-www-form-urlencoded" in head.lower()
     assert body == b"link=https%3A%2F%2Fx.test%2Fa%3Fb%3D%C3%A4%26c&n=1"
+
+
+async def test_three_providers_that_let_all_their_calls_hang_starve_no_other() -> None:
+    slow = Timeouts(connect_seconds=5, read_seconds=5, total_seconds=10)
+    with ExitStack() as closing:
+        hung = [closing.enter_context(socket.socket()) for _ in range(3)]
+        for one in hung:  # the system takes the connections, and nobody ever reads from them
+            one.bind(("127.0.0.1", 0))
+            one.listen(1024)
+        async with serving(replying(OK)) as url, Wire() as wire:
+            addresses = [f"http://127.0.0.1:{one.getsockname()[1]}/" for one in hung] * 200
+            calls = [
+                asyncio.create_task(wire.submit(address, FORM, slow, may_send=lambda: True))
+                for address in addresses
+            ]
+            await asyncio.sleep(0)  # they ask for their places before the healthy one does
+            answer = await wire.submit(url, FORM, slow, may_send=lambda: True)
+            under_way = sum(not call.done() for call in calls)
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+    assert (answer.body, under_way) == (b"{}", len(calls))
 
 
 async def test_not_one_byte_leaves_when_the_deadline_passes_while_connecting() -> None:

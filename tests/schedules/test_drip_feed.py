@@ -59,7 +59,7 @@ async def test_ten_runs_are_ten_orders_though_a_worker_is_killed_and_the_clock_m
     clock.move(timedelta(days=1))
     await worker.until_idle()
     async with runtime.uow.begin() as session:
-        await schedules.start_due(session, runtime.keys, lost, str(order["id"]))
+        await schedules.start_due(session, runtime.keys, lost, str(order["id"]), time_scale=1.0)
     assert (await read(client, reseller, order))["runs"]["started"] == 4
     clock.move(timedelta(hours=-5))
     await worker.until_idle()

@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.catalog.models import Service
 from app.core.clock import Clock
 from app.core.money import ZERO, Money
+from app.orders import runs
 from app.orders.settlement import EXPIRED, Bought, Decision, End, Review, settle
 from app.orders.states import Move, OrderState
 from app.providers.forms import ServiceType
@@ -233,3 +235,16 @@ async def test_what_a_subscription_must_say_is_told_by_field(
     assert answer.status_code == 422
     assert "spend_cap" in answer.text
     assert await world.count("schedules") == 0
+
+
+async def test_a_subscription_is_never_handed_on_where_a_post_would_cost_more_than_it_brings(
+    world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    placed = await world.order(service=await service_of(world, provider), **ASKED, spend_cap="5.00")
+    async with desk.runtime.uow.begin() as session:
+        await session.execute(text("UPDATE service_routes SET cost_micros = 3000000"))
+    await desk.lease(provider)
+    async with desk.runtime.uow.begin() as session:
+        [run] = await runs.page(session, placed["id"], after=0, limit=1)
+    assert run.state == OrderState.QUEUED

@@ -1,6 +1,6 @@
 """The breaker: submits and reads are judged apart, a probe puts on trial, an answer makes good."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -26,17 +26,20 @@ class Breaker:
         self._runtime = runtime
         self._id = provider.id
 
-    async def silent_submits(self, count: int) -> None:
+    async def silent_submits(self, count: int, *, begun: datetime | None = None) -> None:
+        """Leased on the trial that is on now, where none other is named."""
+        trial = begun or (await self.now()).breaker_closed_at
         async with self._runtime.uow.begin() as session:
-            await protection.record_failures(session, self._id, count, time_scale=1.0)
+            await protection.record_failures(session, self._id, count, time_scale=1.0, trial=trial)
 
     async def silent_reads(self, count: int) -> None:
         async with self._runtime.uow.begin() as session:
             await protection.record_read_failures(session, self._id, count, time_scale=1.0)
 
-    async def answered_submit(self) -> None:
+    async def answered_submit(self, *, begun: datetime | None = None) -> None:
+        trial = begun or (await self.now()).breaker_closed_at
         async with self._runtime.uow.begin() as session:
-            await protection.record_answers(session, self._id)
+            await protection.record_answers(session, self._id, trial=trial)
 
     async def answered_read(self) -> None:
         async with self._runtime.uow.begin() as session:
@@ -134,6 +137,23 @@ async def test_after_a_probe_one_order_at_a_time_is_tried_until_one_is_answered(
     await breaker.answered_read()
     assert await breaker.admitted() == 1
     await breaker.answered_submit()
+    assert await breaker.admitted() == 750
+
+
+async def test_what_was_leased_on_an_earlier_trial_says_nothing_of_this_one(
+    breaker: Breaker,
+) -> None:
+    await breaker.silent_submits(BREAKER_FAILURES_MAX)
+    await breaker.answered_probe()
+    earlier = (await breaker.now()).breaker_closed_at
+    await breaker.silent_submits(1)
+    await breaker.answered_probe()
+    this = (await breaker.now()).breaker_closed_at
+    await breaker.silent_submits(1, begun=earlier)
+    assert await breaker.admitted() == 1
+    await breaker.answered_submit(begun=earlier)
+    assert await breaker.admitted() == 1
+    await breaker.answered_submit(begun=this)
     assert await breaker.admitted() == 750
 
 

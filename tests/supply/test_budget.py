@@ -85,6 +85,30 @@ async def test_what_one_side_has_used_of_the_rest_the_other_cannot(
 
 
 @pytest.mark.usefixtures("whole_minute")
+async def test_a_clock_that_is_behind_opens_no_second_budget_at_the_edge_of_a_minute(
+    world: World, runtime: Runtime, clock: Clock
+) -> None:
+    budget = await budget_of(world, runtime, 60)
+    await budget.submits(spend=45)
+    for seconds in (-2, 2):
+        clock.move(timedelta(seconds=seconds))
+        assert await budget.submits() == 0
+        assert await budget.reads(spend=5) > 0
+    assert await budget.reads() == 5
+
+
+@pytest.mark.usefixtures("whole_minute")
+async def test_a_clock_that_was_an_hour_ahead_closes_nobodys_budget_for_an_hour(
+    world: World, runtime: Runtime, clock: Clock
+) -> None:
+    budget = await budget_of(world, runtime, 60)
+    clock.move(timedelta(hours=1))
+    await budget.submits(spend=45)
+    clock.move(timedelta(hours=-1))
+    assert await budget.submits() == 45
+
+
+@pytest.mark.usefixtures("whole_minute")
 @pytest.mark.parametrize("calls", [1, 2, 3])
 async def test_a_budget_too_small_to_share_goes_to_whoever_comes_first(
     world: World, runtime: Runtime, calls: int

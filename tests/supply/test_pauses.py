@@ -16,6 +16,7 @@ from app.providers.protocol import ProviderBalance
 from app.supply import probing, protection
 from app.supply import service as supply
 from app.supply.models import Provider
+from app.supply.protection import Grant
 from app.supply.service import PROBE, PROBE_EVERY, PauseReason
 from tests.fixtures.world import World
 
@@ -192,6 +193,48 @@ class TestWantOfFunds:
             clock.move(timedelta(hours=2))
         await till.pause(R.NO_FUNDS)
         assert (await till.now()).funds_trials == 0
+
+
+class TestTooManyCalls:
+    """A provider that asks us to wait is left alone for that time, and no longer."""
+
+    async def test_the_pause_is_over_with_its_time_without_any_probe(
+        self, till: Till, clock: Clock, runtime: Runtime
+    ) -> None:
+        await till.pause(R.RATE_LIMITED, minutes=2)
+        for minutes, admitted in ((1, False), (1, True)):
+            clock.move(timedelta(minutes=minutes))
+            async with runtime.uow.begin() as session:
+                grant = await protection.admit_submits(session, till.id)
+            assert isinstance(grant, Grant) is admitted
+        assert (await till.now()).pause_reason is None
+
+    async def test_a_probe_without_an_answer_ends_it_too_once_its_time_is_up(
+        self, till: Till, clock: Clock
+    ) -> None:
+        await till.pause(R.RATE_LIMITED, minutes=2)
+        assert (await till.probe(None)).pause_reason == R.RATE_LIMITED
+        clock.move(timedelta(minutes=2))
+        assert (await till.probe(None)).pause_reason is None
+
+    async def test_reads_go_on_meanwhile(self, till: Till, runtime: Runtime) -> None:
+        await till.pause(R.RATE_LIMITED, minutes=2)
+        async with runtime.uow.begin() as session:
+            assert isinstance(await protection.admit_reads(session, till.id), Grant)
+
+    async def test_a_long_pause_puts_no_probe_off(self, till: Till) -> None:
+        await till.probe("5.00")
+        await till.pause(R.RATE_LIMITED, minutes=600)
+        assert await till.next_probe_in() <= PROBE_EVERY
+
+    async def test_a_short_pause_is_probed_at_its_end_and_so_is_one_that_began_during_a_probe(
+        self, till: Till
+    ) -> None:
+        await till.probe("5.00")
+        await till.pause(R.RATE_LIMITED, minutes=1)
+        assert await till.next_probe_in() <= timedelta(minutes=1)
+        await till.probe("5.00")
+        assert await till.next_probe_in() <= timedelta(minutes=1)
 
 
 async def test_a_pause_that_is_lifted_leaves_the_trial_of_submits_as_it_is(

@@ -14,7 +14,7 @@ from app.cli.context import opened
 from app.cli.demo.office import (
     BOUNDS,
     SeenOrder,
-    accepted_links,
+    accepted_targets,
     call_counts,
     misbehave,
     see_orders,
@@ -22,7 +22,7 @@ from app.cli.demo.office import (
 )
 from app.cli.demo.screen import Screen
 from app.cli.demo.shop import Receipts, place_all
-from app.cli.demo.shopping import shopping_list
+from app.cli.demo.shopping import schedules, shopping_list
 from app.cli.demo.stage import Stage, data_folder, stage
 from app.cli.demo.summary import print_summary, print_verdict
 from app.cli.demo.verdict import Facts, problems
@@ -69,7 +69,13 @@ async def _perform(running: Stage, orders: int) -> bool:
     """Place and watch until all is settled or the time is up; print what came of it."""
     began = time.monotonic()
     receipts = Receipts()
-    errands = shopping_list(orders, resellers=len(running.world.accounts), seed=1)
+    resellers = len(running.world.accounts)
+    errands = [
+        *schedules(resellers=resellers),
+        *shopping_list(orders, resellers=resellers, seed=1),
+    ]
+    bodies = [body for errand in errands for body in errand.orders]
+    runs = sum(body.get("runs", 1) for body in bodies)
     async with bounded_client(BOUNDS) as client:
         await misbehave(client, running.providers[-1], MISCHIEF)
         watching = asyncio.create_task(_look_after(running), name="watch")
@@ -78,13 +84,13 @@ async def _perform(running: Stage, orders: int) -> bool:
         )
         try:
             async with asyncio.timeout(SECONDS_MAX):
-                await _watch_orders(running, client, placing, orders)
+                await _watch_orders(running, client, placing, runs)
         except TimeoutError:
             print(f"not all orders were settled within {SECONDS_MAX:.0f} s")
         finally:
             placing.cancel()
             await asyncio.gather(placing, return_exceptions=True)
-        facts = await _facts(running, client, receipts, orders)
+        facts = await _facts(running, client, receipts, wanted=len(bodies), runs=runs)
         calls = {one.name: await call_counts(client, one) for one in running.providers}
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -102,39 +108,42 @@ async def _look_after(running: Stage) -> None:
 
 
 async def _watch_orders(
-    running: Stage, client: AsyncClient, placing: asyncio.Task[None], orders: int
+    running: Stage, client: AsyncClient, placing: asyncio.Task[None], runs: int
 ) -> None:
     """Show where the orders stand, until they are all placed and settled."""
-    with Screen(orders) as screen:
+    with Screen(runs) as screen:
         while True:
-            seen = await _see(running, client, orders)
+            seen = await _see(running, client, runs)
             if seen is not None:
                 screen.show(seen, restarts=running.restarts)
             if placing.done():
                 placing.result()
-                if seen is not None and all(o.has_ended or o.waits_for_operator for o in seen):
+                settled = seen is not None and all(
+                    order.has_ended or order.waits_for_operator for order in seen
+                )
+                if settled and seen is not None and len(seen) == runs:
                     return
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 
-async def _see(running: Stage, client: AsyncClient, orders: int) -> list[SeenOrder] | None:
+async def _see(running: Stage, client: AsyncClient, runs: int) -> list[SeenOrder] | None:
     """None while the API is away: somebody may have killed it."""
     try:
-        return await see_orders(
-            client, running.base_url, running.world.operator_key, at_most=orders
-        )
+        return await see_orders(client, running.base_url, running.world.operator_key, at_most=runs)
     except HTTPError:
         return None
 
 
-async def _facts(running: Stage, client: AsyncClient, receipts: Receipts, wanted: int) -> Facts:
+async def _facts(
+    running: Stage, client: AsyncClient, receipts: Receipts, *, wanted: int, runs: int
+) -> Facts:
     accepted: Counter[str] = Counter()
     for provider in running.providers:
-        accepted += await accepted_links(client, provider)
+        accepted += await accepted_targets(client, provider)
     return Facts(
         wanted=wanted,
         receipts=receipts,
-        seen=await see_orders(client, running.base_url, running.world.operator_key, at_most=wanted),
+        seen=await see_orders(client, running.base_url, running.world.operator_key, at_most=runs),
         accounts=running.world.accounts,
         wallets=[
             await see_wallet(client, running.base_url, account)

@@ -26,6 +26,9 @@ class SeenOrder:
     """An order as operators see it."""
 
     id: int
+    purchase: int
+    """The number that its reseller knows: its own, or that of the schedule whose run it is."""
+
     state: OrderState
     charge: Money
     refunded: Money
@@ -81,8 +84,8 @@ async def misbehave(
         raise CommandFailed(f"{provider.name} took no script: {answer.text}")
 
 
-async def accepted_links(client: AsyncClient, provider: PretendProvider) -> Counter[str]:
-    """The oracle: how often each link was accepted, whatever was answered."""
+async def accepted_targets(client: AsyncClient, provider: PretendProvider) -> Counter[str]:
+    """The oracle: how often each link or user was accepted, whatever was answered."""
     said = await _get(client, f"{provider.control_url}/accepted", None)
     return Counter(item["link"] for item in said)
 
@@ -106,6 +109,7 @@ def _seen(item: Mapping[str, Any]) -> SeenOrder:
     began = datetime.fromisoformat(item["created_at"])
     return SeenOrder(
         id=item["id"],
+        purchase=item["parent_id"] or item["id"],
         state=OrderState(item["state"]),
         charge=Money.parse(item["charge"]["amount"]),
         refunded=Money.parse(item["refunded"]["amount"]),

@@ -29,12 +29,16 @@ _BOUNDS: Final = Bounds(
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that was accepted, as its reseller was told."""
+    """An order that was accepted, as its reseller was told; of a schedule with its runs.
+
+    `target` is what it acts on: a link, or the user that a subscription watches.
+    """
 
     id: int
     reseller: int
-    link: str
+    target: str
     charge: Money
+    runs: int = 1
 
 
 @dataclass(slots=True)
@@ -80,7 +84,9 @@ class _Shop:
             self.receipts.refused.append(str((problem or {}).get("code")))
             return
         charge = Money.parse(order["charge"]["amount"])
-        placed = Placed(order["id"], errand.reseller, order["link"], charge)
+        target = order["link"] or errand.orders[0]["username"]
+        runs = order["runs"]["total"] if order["runs"] else 1
+        placed = Placed(order["id"], errand.reseller, target, charge, runs)
         self.receipts.placed.append(placed)
 
     async def _post(self, path: str, errand: Errand, body: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,10 @@ _QUANTITY_MAX: Final = 400
 _WORDS: Final = ("great", "lovely", "well done", "wow", "nice one", "more of this", "so good")
 
 
+_DRIP_FEED: Final = {"quantity": 100, "runs": 3, "interval_minutes": 1}
+_SUBSCRIPTION: Final = {"min": 10, "max": 20, "posts": 2, "delay": 0, "spend_cap": "1.00"}
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """One request: a single order, or several as a batch. Its links are used by no other."""
@@ -83,6 +87,16 @@ def shopping_list(count: int, *, resellers: int, seed: int) -> list[Errand]:
         else:
             errands.extend(Errand(turn, (one,)) for one in some)
     return errands
+
+
+def schedules(*, resellers: int) -> list[Errand]:
+    """Purchases that are delivered in runs: a drip-feed for each reseller, and a subscription."""
+    drip_feeds = [
+        Errand(turn, ({"service_id": 1, "link": _LINKS[1].format(f"drip.{turn}"), **_DRIP_FEED},))
+        for turn in range(resellers)
+    ]
+    watched = {"service_id": 19, "username": "demo.watched", **_SUBSCRIPTION}
+    return [*drip_feeds, Errand(0, (watched,))]
 
 
 def _body(number: int, draw: random.Random) -> dict[str, Any]:

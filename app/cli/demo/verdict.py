@@ -49,11 +49,11 @@ class Statement:
 
 def statements(facts: Facts) -> list[Statement]:
     """Per reseller, with charges as it was told them when it ordered."""
-    seen = {order.id: order for order in facts.seen}
     made = []
     for number, account in enumerate(facts.accounts):
         own = [one for one in facts.receipts.placed if one.reseller == number]
-        orders = [seen[one.id] for one in own if one.id in seen]
+        numbers = {one.id for one in own}
+        orders = [order for order in facts.seen if order.purchase in numbers]
         made.append(
             Statement(
                 account,
@@ -79,11 +79,17 @@ def problems(facts: Facts) -> list[str]:
 
 def _with_orders(facts: Facts) -> list[str]:
     found = []
-    told, seen = {one.id for one in facts.receipts.placed}, {order.id for order in facts.seen}
+    told = {one.id for one in facts.receipts.placed}
+    runs = Counter(order.purchase for order in facts.seen)
     if len(told) != facts.wanted:
         found.append(f"{len(told)} orders were placed, not {facts.wanted}")
-    if told != seen:
-        found.append(f"{len(told ^ seen)} orders are known to only one of shop and platform")
+    if told != set(runs):
+        found.append(f"{len(told ^ set(runs))} orders are known to only one of shop and platform")
+    found += [
+        f"{one.id} was bought with {one.runs} runs and has {runs[one.id]}"
+        for one in facts.receipts.placed
+        if one.id in runs and runs[one.id] != one.runs
+    ]
     if facts.receipts.refused:
         found.append(f"orders were refused: {Counter(facts.receipts.refused)}")
     running = [o for o in facts.seen if not o.has_ended and not o.waits_for_operator]
@@ -125,16 +131,23 @@ def _with_money(facts: Facts) -> list[str]:
 
 
 def _with_providers(facts: Facts) -> list[str]:
-    """The oracle: no link was accepted twice, and every order that ended was accepted once."""
-    found = [f"{link} was accepted {n} times" for link, n in facts.accepted.items() if n > 1]
-    link_of = {one.id: one.link for one in facts.receipts.placed}
-    strangers = set(facts.accepted) - set(link_of.values())
+    """The oracle: nothing was accepted more often than it was to be run, and every order that
+    ended was accepted.
+    """
+    runs = {one.target: one.runs for one in facts.receipts.placed}
+    found = [
+        f"{target} was accepted {n} times"
+        for target, n in facts.accepted.items()
+        if n > runs.get(target, 1)
+    ]
+    target_of = {one.id: one.target for one in facts.receipts.placed}
+    strangers = set(facts.accepted) - set(target_of.values())
     if strangers:
         found.append(f"providers accepted {len(strangers)} orders that nobody placed")
     unaccepted = [
         order.id
         for order in facts.seen
-        if order.has_ended and not facts.accepted[link_of.get(order.id, "")]
+        if order.has_ended and not facts.accepted[target_of.get(order.purchase, "")]
     ]
     if unaccepted:
         found.append(f"{len(unaccepted)} orders ended that no provider accepted: {unaccepted[:5]}")

@@ -205,6 +205,18 @@ _OTHERS: Final = tuple(
             5000,
             ServiceType.INVITES_FROM_GROUPS,
         ),
+        (
+            19,
+            "Instagram Likes on New Posts",
+            "Instagram",
+            "Likes",
+            "601",
+            "0.40",
+            "0.55",
+            10,
+            10_000,
+            ServiceType.SUBSCRIPTIONS,
+        ),
     )
 )
 """One service of every other type."""

@@ -42,7 +42,7 @@ class Manual(Unoffered):
     ) -> SubmitOutcome:
         """See Adapter.submit. What may not be sent is not taken here either."""
         if not may_send():
-            return NotSent("The deadline for sending has passed.")
+            return NotSent("The deadline for sending has passed.", ours=True)
         return Accepted(f"{self.name}-{submission.reference}", _TAKEN)
 
     async def services(
