@@ -296,12 +296,13 @@ async def test_a_submit_connects_afresh_while_reading_calls_keep_their_connectio
             writer.write(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b\r\n\r\n"))
             await writer.drain()
 
+    patient = Timeouts(connect_seconds=5, read_seconds=5, total_seconds=10)
     async with serving(handler) as url, Wire() as wire:
         for _ in range(3):
-            await wire.submit(url, FORM, QUICK, may_send=lambda: True)
+            await wire.submit(url, FORM, patient, may_send=lambda: True)
         assert len(connections) == 3
         for _ in range(3):
-            await wire.read(url, FORM, QUICK)
+            await wire.read(url, FORM, patient)
         assert len(connections) == 4
     # What one provider sets is sent to none, itself included.
     assert not any(b"cookie" in head.lower() for head in heads)

@@ -48,31 +48,31 @@ class Answers(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize(
-    ("odd", "spoils_all", "state"),
+    ("odd", "spoils_all", "state", "count"),
     [
-        ({"error": "Incorrect order ID"}, False, "in_progress"),
-        ({"error": "Incorrect order ID"}, True, "in_progress"),
-        (HTML, False, "in_progress"),
-        (COMPLETED | {"status": "Teleported"}, False, "in_progress"),
-        (COMPLETED | {"remains": 0, "charge": 0.05, "start_count": 10}, False, "completed"),
-        (None, False, "in_progress"),
-        ([], False, "in_progress"),
+        ({"error": "Incorrect order ID"}, False, "in_progress", 100),
+        ({"error": "Incorrect order ID"}, True, "in_progress", 100),
+        (HTML, False, "in_progress", 20),
+        (COMPLETED | {"status": "Teleported"}, False, "in_progress", 20),
+        (COMPLETED | {"remains": 0, "charge": 0.05, "start_count": 10}, False, "completed", 20),
+        (None, False, "in_progress", 20),
+        ([], False, "in_progress", 20),
     ],
 )
 async def test_one_odd_answer_spoils_no_other(
-    odd: object, spoils_all: bool, state: str, world: World, runtime: Runtime
+    odd: object, spoils_all: bool, state: str, count: int, world: World, runtime: Runtime
 ) -> None:
     desk, reseller = Desk(runtime, world), await world.reseller(balance="100.00")
     provider = await world.provider(in_flight_max=100)
-    placed = await desk.place_many(reseller, await world.service(routes=[provider]), 100)
-    await _hand_over(desk, provider, 100)
-    wire = Answers(f"p{placed[41]}", odd, spoils_all=spoils_all)
+    placed = await desk.place_many(reseller, await world.service(routes=[provider]), count)
+    await _hand_over(desk, provider, count)
+    wire = Answers(f"p{placed[11]}", odd, spoils_all=spoils_all)
     runtime.clock.move(timedelta(minutes=2))
     async with Wire(transport=wire) as connected:
         context = WorkerContext(runtime, connected, asyncio.Event())
         await DRAINS["follow"](context, str(provider.id))
     states = {order_id: (await world.row(order_id)).state for order_id in placed}
-    assert states.pop(placed[41]) == state
+    assert states.pop(placed[11]) == state
     assert set(states.values()) == {"completed"}
     assert wire.calls <= 16
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.core.crypto import Place
 from app.core.errors import Unavailable
 from app.core.runtime import Runtime
-from app.orders import dispatch
+from app.orders import dispatch, outcomes
 from app.orders.dispatch import Batch
 from app.providers.protocol import Accepted, SubmitOutcome
 from app.supply.models import Provider
@@ -112,7 +112,7 @@ async def test_a_batch_that_cannot_be_stored_at_all_keeps_no_other_from_it(
         _answered(Accepted("b1", "{}")): dispatching.Call(sound, sound.handovers[0], 0.0),
     }
     await asyncio.wait(calls)
-    record, times = dispatching.record_outcomes, 0
+    record, times = outcomes.record_outcomes, 0
 
     async def passing_trouble(*args: Any) -> None:
         nonlocal times
