@@ -246,7 +246,14 @@ async def _final(
     said = {"status": progress.raw_status, "charge_micros": progress.charge_micros}
     match settle(bought, progress):
         case End() as end:
-            await end_order(session, order, end, ACTOR, data={"provider": said})
+            await end_order(
+                session,
+                order,
+                end,
+                ACTOR,
+                start_count=progress.start_count,
+                data={"provider": said},
+            )
             if attempt is not None:
                 await attempt_repository.keep_charge(session, attempt.id, progress.charge_micros)
                 _measure_charge(poll.provider_name, attempt, progress)

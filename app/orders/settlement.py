@@ -223,14 +223,18 @@ async def end_order(
     *,
     reason: str | None = None,
     forfeited: Money = ZERO,
+    start_count: int | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
     """Make the last move and post its money, in this transaction; nothing is left to do after it.
 
-    `order` is locked or led by a lease. Raises IllegalMoveError when it has moved meanwhile.
+    `start_count` is kept where none was told before the end. `order` is locked or led by a lease.
+    Raises IllegalMoveError when it has moved meanwhile.
     """
     earned = Money(order.charge) - end.refunded - forfeited
     reason = reason or end.reason
+    first_told = start_count if order.start_count is None else None
+    counted = {} if first_told is None else {"start_count": first_told}
     await repository.move(
         session,
         order.id,
@@ -242,6 +246,7 @@ async def end_order(
             "refunded": str(end.refunded),
             "remains": end.remains,
             **({"reason": reason} if reason else {}),
+            **counted,
             **(data or {}),
         },
         values={
@@ -253,6 +258,7 @@ async def end_order(
             "ended_at": now_of(session),
             "reason": reason,
             "wait_reason": None,
+            **counted,
         },
     )
     await ledger.end_order(

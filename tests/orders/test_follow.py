@@ -503,3 +503,13 @@ async def test_what_a_provider_charges_beside_its_cost_is_added_up_as_drift(
     name = provider.name
     assert PROVIDER_CHARGE_EXPECTED.labels(name)._value.get() == pytest.approx(1.5)
     assert PROVIDER_CHARGE_DRIFT.labels(name)._value.get() == pytest.approx(0.15)
+
+
+async def test_a_start_count_that_is_first_told_at_the_end_is_kept(
+    world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    order_id = await desk.running(provider, await world.service(routes=[provider]))
+    await desk.hear(provider, progress(ProviderState.COMPLETED, start_count=1245))
+    assert (await world.row(order_id)).start_count == 1245
+    assert (await desk.events(order_id))[-1].data["start_count"] == 1245
