@@ -182,6 +182,9 @@ def _subscription(bought: Bought, post: Money, progress: Progress) -> Decision:
         return Review("subscription_untold")
     if progress.posts == 0 and progress.charge_micros:
         return Review("subscription_charged_without_posts")
+    if progress.charge_micros == 0 and progress.posts != 0:
+        # Some panels bill the orders of each post, and show nothing on the subscription itself.
+        return Review("subscription_charge_untold")
     earned = min(due, bought.charge)
     refunded = bought.charge - earned
     match progress.state:

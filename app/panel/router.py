@@ -94,7 +94,8 @@ async def _slow_down(request: Request, runtime: Runtime, limiter: RateLimiter) -
 
 async def _fields(request: Request) -> dict[str, str]:
     try:
-        if request.method in {"GET", "HEAD"}:
+        # HEAD is what link checkers send before they GET: it must do nothing.
+        if request.method == "GET":
             return query_fields(request.scope["query_string"])
         if request.method != "POST":
             raise Refused(REQUEST_INCORRECT)

@@ -157,6 +157,15 @@ class TestPaths:
             query = {"key": caller.key, "action": "balance"}
             assert told in said(await client.get(PATH, params=query))
 
+    async def test_a_head_request_places_nothing(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        reseller, service = await world.reseller(), await world.service()
+        opted_in = await world.key(reseller, panel=PanelOptions(get_allowed=True))
+        query = {"key": opted_in.key, "action": "add", **wire_fields(service)}
+        assert (await client.head(PATH, params=query)).status_code == 200
+        assert await world.count("orders") == 0
+
     async def test_ancient_clients_are_refused_for_nothing(
         self, client: httpx.AsyncClient, world: World
     ) -> None:

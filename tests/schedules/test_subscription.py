@@ -61,6 +61,9 @@ TABLE: list[tuple[Progress, Decision]] = [
     (said(S.COMPLETED), UNTOLD),
     (said(S.COMPLETED, posts=-1, charge=-1), UNTOLD),
     (said(S.COMPLETED, posts=0, charge=1), Review("subscription_charged_without_posts")),
+    # Nothing charged for posts, or for who knows how many, is not told rather than free.
+    (said(S.COMPLETED, posts=3, charge=0), Review("subscription_charge_untold")),
+    (said(S.COMPLETED, charge=0), Review("subscription_charge_untold")),
     (said(S.EXPIRED, posts=3), done(700, EXPIRED)),
     (said(S.EXPIRED, posts=0), done(1_000, EXPIRED)),
     (said(S.EXPIRED), UNTOLD),
