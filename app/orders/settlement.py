@@ -175,16 +175,10 @@ def _by_share(bought: Bought, *, undelivered: int, ordered: int, remains: int | 
 
 def _subscription(bought: Bought, post: Money, progress: Progress) -> Decision:
     """What is due is earned, at most the cap, and the rest goes back."""
-    if progress.state is ProviderState.FAILED:
-        return Review("provider_failed")
     due = _due(bought, post, progress)
-    if due is None:
-        return Review("subscription_untold")
-    if progress.posts == 0 and progress.charge_micros:
-        return Review("subscription_charged_without_posts")
-    if progress.charge_micros == 0 and progress.posts != 0:
-        # Some panels bill the orders of each post, and show nothing on the subscription itself.
-        return Review("subscription_charge_untold")
+    doubt = _doubt_of(progress)
+    if due is None or doubt is not None:
+        return Review(doubt or "subscription_untold")
     earned = min(due, bought.charge)
     refunded = bought.charge - earned
     match progress.state:
@@ -197,6 +191,18 @@ def _subscription(bought: Bought, post: Money, progress: Progress) -> Decision:
             return End(Move.END_SHORT, target, refunded, None)
         case _:
             raise ValueError(f"{progress.state} is not a final status of a subscription")
+
+
+def _doubt_of(progress: Progress) -> str | None:
+    """Why the figures of a subscription cannot be believed; None where they can, or are not told."""
+    if progress.state is ProviderState.FAILED:
+        return "provider_failed"
+    if progress.posts == 0 and progress.charge_micros:
+        return "subscription_charged_without_posts"
+    if progress.charge_micros == 0 and progress.posts != 0:
+        # Some panels bill the orders of each post, and show nothing on the subscription itself.
+        return "subscription_charge_untold"
+    return None
 
 
 def _due(bought: Bought, post: Money, progress: Progress) -> Money | None:
