@@ -194,7 +194,7 @@ def _subscription(bought: Bought, post: Money, progress: Progress) -> Decision:
 
 
 def _doubt_of(progress: Progress) -> str | None:
-    """Why the figures of a subscription cannot be believed; None where they can, or are not told."""
+    """Why the figures of a subscription cannot be believed; None where they can be."""
     if progress.state is ProviderState.FAILED:
         return "provider_failed"
     if progress.posts == 0 and progress.charge_micros:
