@@ -30,11 +30,12 @@ from app.panel.sentences import (
 from app.panel.standing import of_order, of_schedule
 from app.panel.words import REFILL_WORD, TYPE_NAME
 from app.providers.forms import FORMS, ServiceType
-from app.resellers.auth import Caller
+from app.resellers.auth import Caller, Needs
 from app.resellers.models import PanelOptions
 from app.resellers.scopes import Scope
 from app.schedules import service as schedules
 
+GROUP: Final = "panel"
 IDS_MAX: Final = 100
 SERVICES_MAX: Final = 10_000
 _ECHO_MAX: Final = 20
@@ -223,19 +224,22 @@ async def _told(asked: Asked, text: str, one: One) -> int | dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What an action does, and what it needs of a key; one that winds down suspended may do."""
+    """What an action does, and what it needs of a key."""
 
     run: Callable[[Asked], Awaitable[Json]]
-    scope: Scope
-    winds_down: bool = True
+    needs: Needs
 
+
+_READS: Final = Needs(Scope.ORDERS_READ, GROUP, winds_down=True)
+_PLACES: Final = Needs(Scope.ORDERS_WRITE, GROUP, winds_down=False)
+_WINDS_DOWN: Final = Needs(Scope.ORDERS_WRITE, GROUP, winds_down=True)
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "services": Action(services, Scope.ORDERS_READ),
-    "add": Action(add, Scope.ORDERS_WRITE, winds_down=False),
-    "status": Action(status, Scope.ORDERS_READ),
-    "refill": Action(refill, Scope.ORDERS_WRITE),
-    "refill_status": Action(refill_status, Scope.ORDERS_READ),
-    "cancel": Action(cancel, Scope.ORDERS_WRITE),
-    "balance": Action(balance, Scope.ORDERS_READ),
+    "services": Action(services, _READS),
+    "add": Action(add, _PLACES),
+    "status": Action(status, _READS),
+    "refill": Action(refill, _WINDS_DOWN),
+    "refill_status": Action(refill_status, _READS),
+    "cancel": Action(cancel, _WINDS_DOWN),
+    "balance": Action(balance, _READS),
 }

@@ -15,17 +15,11 @@ from app.orders.form_schemas import OrderCreate
 from app.orders.pricing import NewOrder
 from app.panel.reading import number_of
 from app.panel.sentences import LINK_BAD, REQUEST_INCORRECT, Refused
-from app.providers.forms import FIELDS, FORMS, LINES_FIELDS, Unit
+from app.providers.forms import FIELDS, FORMS, LINES_FIELDS, NUMBER_FIELDS, Unit
 
 CONTENT: Final = frozenset({*FIELDS, "service", "runs", "interval", "spend_cap"})
 """The fields that say what is ordered."""
 
-_NUMBERS: Final = frozenset(
-    {
-        *("quantity", "answer_number", "device", "type_of_traffic"),
-        *("min", "max", "posts", "old_posts", "delay"),
-    }
-)
 _NO_REPEAT: Final = frozenset({0, 1})
 
 
@@ -75,7 +69,7 @@ def _spend_cap(offer: Offer, fields: Mapping[str, str], body: Mapping[str, Any])
 def _value(name: str, text: str) -> Any:
     if name in LINES_FIELDS:
         return [line.strip() for line in text.splitlines() if line.strip()]
-    if name in _NUMBERS:
+    if name in NUMBER_FIELDS:
         return _number(text)
     return _date(text) if name == "expiry" else text.strip()
 

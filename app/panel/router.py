@@ -12,19 +12,17 @@ from app.core.errors import AppError, Unavailable
 from app.core.idempotency import IdempotencyInFlight
 from app.core.logging import get_logger
 from app.core.runtime import Runtime
-from app.panel.actions import ACTIONS, Asked, Json
+from app.panel.actions import ACTIONS, GROUP, Asked, Json
 from app.panel.reading import Unreadable, fields_of, query_fields
 from app.panel.sentences import KEY_INVALID, REQUEST_INCORRECT, Refused, sentence_of
-from app.resellers.auth import Caller, may_trade, pace_of, recognised
-from app.resellers.errors import AccountSuspended
+from app.resellers.auth import Needs, let_in, recognised
 from app.resellers.models import KeyRecord
-from app.web.errors import BodyTooLarge, RateLimited, ScopeMissing
+from app.web.errors import BodyTooLarge, RateLimited
 from app.web.limits import RateLimiter
-from app.web.signing_in import refuse_sign_in
+from app.web.signing_in import address_of, refuse_sign_in
 
 log = get_logger(__name__)
 
-GROUP: Final = "panel"
 ADDRESS_GROUP: Final = "panel-address"
 BODY_BYTES_MAX: Final = 64 * 1024
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -67,26 +65,19 @@ async def _ask(request: Request) -> Json:
     record = await _recognise(request, limiter, fields.pop("key", ""))
     if request.method != "POST" and not record.panel.get_allowed:
         raise Refused(REQUEST_INCORRECT)
-    per_minute = pace_of(record, GROUP, runtime.settings.rate_limit_default_per_minute)
-    verdict = await limiter.hit(str(record.key_id), GROUP, per_minute=per_minute)
-    request.scope["answer_headers"].update(verdict.headers())
-    if not verdict.allowed:
-        raise RateLimited(retry_after_seconds=verdict.reset_seconds)
     action = ACTIONS.get(fields.pop("action", "").strip().lower())
+    # What is no action counts as a request all the same.
+    needs = Needs(None, GROUP, winds_down=True) if action is None else action.needs
+    caller = await let_in(request, record, needs)
     if action is None:
         raise Refused(REQUEST_INCORRECT)
-    if action.scope not in record.scopes:
-        raise ScopeMissing
-    if not action.winds_down and not may_trade(record):
-        raise AccountSuspended
-    return await action.run(Asked(runtime, Caller.of(record), record.panel, fields))
+    return await action.run(Asked(runtime, caller, record.panel, fields))
 
 
 async def _slow_down(request: Request, runtime: Runtime, limiter: RateLimiter) -> None:
     """By address, before anything is read: the key stands in the body here."""
-    address = request.client.host if request.client else "unknown"
     verdict = await limiter.hit_local(
-        address, ADDRESS_GROUP, per_minute=runtime.settings.panel_address_per_minute
+        address_of(request), ADDRESS_GROUP, per_minute=runtime.settings.panel_address_per_minute
     )
     if not verdict.allowed:
         raise RateLimited(retry_after_seconds=verdict.reset_seconds)

@@ -50,6 +50,9 @@ FieldName: TypeAlias = _TEXTS | _LINES | _NUMBERS | Literal["expiry"]
 LINES_FIELDS: Final[tuple[_LINES, ...]] = get_args(_LINES)
 """The fields that hold several lines; on the wire they are one text."""
 
+NUMBER_FIELDS: Final[tuple[_NUMBERS, ...]] = get_args(_NUMBERS)
+"""The fields that hold a whole number."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderForm:
@@ -98,7 +101,7 @@ def _has_content(value: object) -> bool:
     return bool(value.strip()) if isinstance(value, str) else True
 
 
-FIELDS: Final[tuple[FieldName, ...]] = tuple(OrderForm.__dataclass_fields__)  # type: ignore[arg-type]
+FIELDS: Final[tuple[FieldName, ...]] = tuple(OrderForm.__dataclass_fields__)  # type: ignore[arg-type]  # plain str to mypy
 
 
 class Unit(Enum):

@@ -121,25 +121,30 @@ class ResellerRoute(GuardedRoute):
         super().__init__(path, endpoint, **options)
 
     async def admit(self, request: Request) -> None:
-        state = request.app.state
-        runtime: Runtime = state.runtime
-        limiter: RateLimiter = state.limiter
+        limiter: RateLimiter = request.app.state.limiter
         presented = await presented_key(request, limiter)
         record = await recognised(request, presented)
         if record is None:
             raise await refuse_sign_in(request, limiter)
-        per_minute = pace_of(
-            record, self.needs.group, runtime.settings.rate_limit_default_per_minute
-        )
-        verdict = await limiter.hit(str(record.key_id), self.needs.group, per_minute=per_minute)
-        request.scope["answer_headers"].update(verdict.headers())
-        if not verdict.allowed:
-            raise RateLimited(retry_after_seconds=verdict.reset_seconds)
-        if self.needs.scope is not None and self.needs.scope not in record.scopes:
-            raise ScopeMissing(f"This key lacks the scope {self.needs.scope}")
-        if not self.needs.winds_down and not may_trade(record):
-            raise AccountSuspended
-        request.scope["caller"] = Caller.of(record)
+        request.scope["caller"] = await let_in(request, record, self.needs)
+
+
+async def let_in(request: Request, record: KeyRecord, needs: Needs) -> Caller:
+    """The caller, whose key is good, if it keeps its pace and may do this; the answer's headers
+    tell the pace. Raises RateLimited, ScopeMissing, AccountSuspended.
+    """
+    runtime: Runtime = request.app.state.runtime
+    limiter: RateLimiter = request.app.state.limiter
+    per_minute = pace_of(record, needs.group, runtime.settings.rate_limit_default_per_minute)
+    verdict = await limiter.hit(str(record.key_id), needs.group, per_minute=per_minute)
+    request.scope["answer_headers"].update(verdict.headers())
+    if not verdict.allowed:
+        raise RateLimited(retry_after_seconds=verdict.reset_seconds)
+    if needs.scope is not None and needs.scope not in record.scopes:
+        raise ScopeMissing(f"This key lacks the scope {needs.scope}")
+    if not needs.winds_down and not may_trade(record):
+        raise AccountSuspended
+    return Caller.of(record)
 
 
 async def recognised(request: Request, presented: PresentedKey) -> KeyRecord | None:

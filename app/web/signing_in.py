@@ -31,13 +31,14 @@ async def refuse_sign_in(request: Request, limiter: RateLimiter) -> AppError:
     An address that fails too often is told to wait. A good key from it still passes: many sites
     share one address, and a neighbour's bad key must not stop them.
     """
-    verdict = await limiter.hit_local(_address(request), _GROUP, per_minute=_limit(request))
+    verdict = await limiter.hit_local(address_of(request), _GROUP, per_minute=_limit(request))
     if not verdict.allowed:
         return RateLimited(retry_after_seconds=verdict.reset_seconds)
     return Unauthorized()
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Where a request came from, as far as a limit by address can tell."""
     return request.client.host if request.client else "unknown"
 
 
