@@ -27,9 +27,6 @@ class RefillState(StrEnum):
 
 
 ENDED: Final = frozenset({RefillState.COMPLETED, RefillState.REJECTED, RefillState.FAILED})
-TO_ASK: Final = frozenset({RefillState.REQUESTED, RefillState.SENDING})
-"""Work of asking for it stands while it is in one of these."""
-
 TO_FOLLOW: Final = frozenset({RefillState.PENDING, RefillState.IN_PROGRESS})
 """It is asked about while it is in one of these."""
 

@@ -357,11 +357,8 @@ async def test_however_many_place_and_take_at_once_one_order_at_a_time_runs_on_a
             on_the_wire -= len(batch.handovers)
             said = {h: refused(RefusalKind.PERMANENT) for h in batch.handovers}
 
-            async def record(batch: Batch = batch, said: object = said) -> None:
-                async with runtime.uow.begin() as session:
-                    await outcomes.record_outcomes(session, batch, said)  # type: ignore[arg-type]
-
-            await record()
+            async with runtime.uow.begin() as session:
+                await outcomes.record_outcomes(session, batch, said)
 
     await asyncio.gather(*(place(index) for index in range(4)), *(work() for _ in range(4)))
     # What two looked at in the same moment is looked at again by time.

@@ -18,6 +18,7 @@ import structlog
 from app.providers import error_texts
 from app.providers.classify import classify_answer, classify_failure
 from app.providers.excerpt import excerpt, reason
+from app.providers.listing import entries_of
 from app.providers.protocol import (
     STATUS_BATCH_MAX,
     Capability,
@@ -164,23 +165,7 @@ class SmoService(Unoffered):
         listed = lower_keys(reply.object()).get("data")
         if not isinstance(listed, list):
             raise ProviderUnreachable(TroubleKind.UNREADABLE, "The answer holds no list.")
-        entries: list[CatalogEntry] = []
-        unreadable: list[str] = []
-        for position, item in enumerate(listed):
-            try:
-                entries.append(_catalog_entry(item))
-            except NotReadable as error:
-                unreadable.append(f"{position}: {error}")
-        if unreadable:
-            _log.warning(
-                "provider_services_unreadable",
-                provider_id=account.provider_id,
-                count=len(unreadable),
-                first=unreadable[:5],
-            )
-        if listed and not entries:
-            raise ProviderUnreachable(TroubleKind.UNREADABLE, "Not one service can be read.")
-        return entries
+        return entries_of(account, listed, _catalog_entry)
 
     async def _ask(
         self,

@@ -13,6 +13,7 @@ from app.providers.aftercare import CancelRefused, RefillRefused
 from app.providers.batches import Ask, Spoilt, ask_in_pieces
 from app.providers.classify import classify_answer, classify_failure
 from app.providers.excerpt import excerpt, reason
+from app.providers.listing import entries_of
 from app.providers.protocol import (
     CANCEL_BATCH_MAX,
     REFILL_BATCH_MAX,
@@ -189,24 +190,7 @@ class PanelV2:
     async def services(self, account: ProviderAccount) -> Sequence[CatalogEntry]:
         """See Adapter.services. A service that cannot be read is left out and logged."""
         reply = await self._ask(account, "services", body_bytes_max=CATALOGUE_BODY_BYTES_MAX)
-        listed = reply.array()
-        entries: list[CatalogEntry] = []
-        unreadable: list[str] = []
-        for position, item in enumerate(listed):
-            try:
-                entries.append(answers.catalog_entry(item))
-            except NotReadable as error:
-                unreadable.append(f"{position}: {error}")
-        if unreadable:
-            _log.warning(
-                "provider_services_unreadable",
-                provider_id=account.provider_id,
-                count=len(unreadable),
-                first=unreadable[:5],
-            )
-        if listed and not entries:
-            raise ProviderUnreachable(TroubleKind.UNREADABLE, "Not one service can be read.")
-        return entries
+        return entries_of(account, reply.array(), answers.catalog_entry)
 
     async def _ask(
         self,
