@@ -49,7 +49,8 @@ class LocalStorage:
             raise StorageUnavailable from error
 
     def _put(self, place: Path, file: BinaryIO) -> None:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._folder, place.parent.parent, place.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = _part_of(place)
         part.unlink(missing_ok=True)
         file.seek(0)
@@ -87,5 +88,8 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
     try:
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield chunk
+    except OSError as error:
+        log.warning("storage_failed", act="read", error=repr(error))
+        raise StorageUnavailable from error
     finally:
         file.close()

@@ -104,5 +104,8 @@ async def _chunks_from(response: Response) -> AsyncIterator[bytes]:
     try:
         async for chunk in response.aiter_raw(CHUNK_BYTES):
             yield chunk
+    except HTTPError as error:
+        log.warning("storage_failed", act="GET", error=repr(error))
+        raise StorageUnavailable from error
     finally:
         await response.aclose()

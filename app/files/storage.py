@@ -33,7 +33,9 @@ class Storage(Protocol):
         ...
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
-        """The bytes, in chunks, to be read to their end. Raises BytesMissing at once."""
+        """The bytes, in chunks, to be read to their end. Raises BytesMissing at once, and
+        StorageUnavailable between chunks as well: what was cut off never looks whole.
+        """
         ...
 
     async def delete(self, key: str) -> None:

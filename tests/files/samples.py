@@ -8,9 +8,7 @@ import zlib
 
 def chunk(kind: bytes, body: bytes = b"") -> bytes:
     """A chunk of a PNG."""
-    return (
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    )
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def png(width: int = 1, height: int = 1, *, pixels: bytes = b"\x00\x00\x00\x00") -> bytes:
@@ -45,10 +43,16 @@ def jpeg(width: int = 1, height: int = 1, *, comment: bytes = b"") -> bytes:
 
 def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     """A WebP of these chunks."""
-    body = b"".join(
-        kind + struct.pack("<I", len(data)) + data + b"\x00" * (len(data) % 2)
-        for kind, data in chunks
+    return container(
+        b"".join(
+            kind + struct.pack("<I", len(data)) + data + b"\x00" * (len(data) % 2)
+            for kind, data in chunks
+        )
     )
+
+
+def container(body: bytes) -> bytes:
+    """A WebP of just these bytes."""
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
@@ -66,13 +70,15 @@ def extended(width: int = 1, height: int = 1) -> tuple[bytes, bytes]:
 
 
 def pdf() -> bytes:
-    return b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\nstartxref\n9\n%%EOF\n"
+    return (
+        b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\nstartxref\n9\n%%EOF\n"
+    )
 
 
-def zipped(**members: bytes) -> bytes:
-    """A ZIP archive."""
+def zipped(name: str = "a", *, comment: bytes = b"") -> bytes:
+    """A ZIP archive of one file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in (members or {"a": b"a"}).items():
-            archive.writestr(name.replace("__", "."), data)
+        archive.writestr(name, b"a" * 100)
+        archive.comment = comment
     return buffer.getvalue()
