@@ -25,14 +25,16 @@ class LocalStorage:
         await self._tried("put", self._put, self._place(key), file)
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
+        place = self._place(key)
         try:
-            file = await asyncio.to_thread(self._place(key).open, "rb")
+            with await asyncio.to_thread(place.open, "rb") as file:
+                while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                    yield chunk
         except FileNotFoundError as error:
             raise BytesMissing from error
         except OSError as error:
             log.warning("storage_failed", act="read", error=repr(error))
             raise StorageUnavailable from error
-        return _chunks(file)
 
     async def delete(self, key: str) -> None:
         await self._tried("delete", self._delete, self._place(key))
@@ -82,14 +84,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    try:
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield chunk
-    except OSError as error:
-        log.warning("storage_failed", act="read", error=repr(error))
-        raise StorageUnavailable from error
-    finally:
-        file.close()
