@@ -22,7 +22,7 @@ from app.web.deps import RuntimeDep
 from app.web.middleware import RequestMiddleware
 from app.web.openapi import GUARDED, refusals
 from tests.files.s3_server import Bucket, running_bucket
-from tests.fixtures.web import BASE_URL, _equip
+from tests.fixtures.web import BASE_URL, equip
 from tests.fixtures.world import ResellerCaller, World
 
 FILES_MAX = 3
@@ -109,7 +109,7 @@ async def uploads(things_app: FastAPI, runtime: Runtime, world: World) -> AsyncI
     """Somebody with a key who sends files."""
     router.limiter.reset()
     async with AsyncExitStack() as stack:
-        await _equip(things_app, runtime, stack)
+        await equip(things_app, runtime, stack)
         transport = httpx.ASGITransport(things_app, raise_app_exceptions=False)
         client = httpx.AsyncClient(transport=transport, base_url=BASE_URL)
         await stack.enter_async_context(client)

@@ -1,5 +1,6 @@
 """One file in a multipart body: streamed, judged, stored; what is wrong is told as a problem."""
 
+import errno
 from collections.abc import AsyncIterator
 from email.message import Message
 from typing import Any
@@ -245,6 +246,18 @@ async def test_storage_that_is_away_is_told_and_leaves_a_row_to_be_collected(
     problem(await uploads.send(png()), 503, "unavailable")
 
     assert await world.count("files") == 1
+
+
+async def test_a_temporary_folder_without_room_is_told_and_leaves_nothing(
+    uploads: Uploads, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("app.files.spool.tempfile.TemporaryFile", full)
+    problem(await uploads.send(png()), 503, "unavailable")
+
+    assert await world.count("files") == 0
 
 
 def test_the_document_of_such_a_route_says_how_a_file_is_sent(uploads: Uploads) -> None:
