@@ -51,7 +51,8 @@ class LocalStorage:
             raise StorageUnavailable from error
 
     def _put(self, place: Path, file: BinaryIO) -> None:
-        for folder in (self._folder, place.parent.parent, place.parent):
+        folders = (self._folder, place.parent.parent, place.parent)
+        for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = _part_of(place)
         part.unlink(missing_ok=True)
@@ -61,7 +62,8 @@ class LocalStorage:
             kept.flush()
             os.fsync(kept.fileno())
         part.replace(place)
-        _sync_folder(place.parent)
+        for folder in folders:
+            _sync_folder(folder)
 
     @staticmethod
     def _delete(place: Path) -> None:
@@ -78,7 +80,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """So that a power cut after this does not take the name away again."""
+    """So that a power cut after this does not take a name in it away again."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(opened)

@@ -47,7 +47,7 @@ async def spooled(chunks: AsyncIterator[bytes], *, bytes_max: int) -> AsyncItera
     StorageUnavailable when the temporary folder has no room.
     """
     digest, size = hashlib.sha256(), 0
-    with await _tried(tempfile.TemporaryFile) as file:
+    with await _tried(_nameless) as file:
         async for chunk in chunks:
             size += len(chunk)
             if size > bytes_max:
@@ -56,6 +56,10 @@ async def spooled(chunks: AsyncIterator[bytes], *, bytes_max: int) -> AsyncItera
             await _tried(file.write, chunk)
         await _tried(file.flush)
         yield Spooled(file, size, digest.digest())
+
+
+def _nameless() -> BinaryIO:
+    return tempfile.TemporaryFile()
 
 
 async def _tried(doing: Callable[..., Result], *arguments: bytes) -> Result:
