@@ -23,7 +23,7 @@ from app.core.metrics import (
 from app.core.money import MICROS_PER_UNIT, Money
 from app.core.uow import now_of
 from app.core.work import Lease
-from app.orders import attempt_repository, repository
+from app.orders import attempt_repository, canceling, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, NO_DOUBT, doubt, doubt_id, review, unusable
 from app.orders.models import Attempt, Order
 from app.orders.routing import price_of_post
@@ -34,7 +34,9 @@ from app.orders.settlement import (
     Bought,
     End,
     Review,
+    cap_is_used_up,
     end_order,
+    is_beyond_cap,
     is_final,
     settle,
     usable_remains,
@@ -228,22 +230,17 @@ async def _record(
             return await _final(session, poll, order, attempt, answer)
         case Progress():
             await note_progress(session, order, answer, actor=ACTOR)
+            await _guard_cap(session, order, _bought(order, attempt), answer)
             return True
 
 
 async def _final(
     session: Session, poll: Poll, order: Order, attempt: Attempt | None, progress: Progress
 ) -> bool:
-    bought = Bought(
-        charge=Money(order.charge),
-        units=order.units,
-        cost_micros=attempt.cost_micros if attempt else 0,
-        # An id that was unknown says nothing of the figures: those have a count of their own.
-        doubts=0 if order.doubt_reason == ID_UNKNOWN else order.doubts,
-        cost_currency=attempt.cost_currency if attempt else None,
-        post=price_of_post(order),
-    )
+    bought = _bought(order, attempt)
     said = {"status": progress.raw_status, "charge_micros": progress.charge_micros}
+    if is_beyond_cap(bought, progress):
+        await _observe_beyond_cap(session, order, progress)
     match settle(bought, progress):
         case End() as end:
             await end_order(
@@ -263,6 +260,32 @@ async def _final(
             return False
         case AskAgain(reason=reason):
             return await doubt(session, order, reason, poll.time_scale)
+
+
+def _bought(order: Order, attempt: Attempt | None) -> Bought:
+    return Bought(
+        charge=Money(order.charge),
+        units=order.units,
+        cost_micros=attempt.cost_micros if attempt else 0,
+        # An id that was unknown says nothing of the figures: those have a count of their own.
+        doubts=0 if order.doubt_reason == ID_UNKNOWN else order.doubts,
+        cost_currency=attempt.cost_currency if attempt else None,
+        post=price_of_post(order),
+    )
+
+
+async def _guard_cap(session: Session, order: Order, bought: Bought, progress: Progress) -> None:
+    """A subscription that goes on though its cap is used up is asked to end; no money moves on it.
+    """
+    if cap_is_used_up(bought, progress):
+        await canceling.ask_once(session, order, actor=ACTOR)
+    if is_beyond_cap(bought, progress):
+        await _observe_beyond_cap(session, order, progress)
+
+
+async def _observe_beyond_cap(session: Session, order: Order, progress: Progress) -> None:
+    data = {"posts": progress.posts, "charge_micros": progress.charge_micros}
+    await _observe(session, order, {"why": "delivered_beyond_spend_cap"} | data)
 
 
 def _measure_charge(provider_name: str, attempt: Attempt, progress: Progress) -> None:

@@ -53,7 +53,7 @@ async def place(
     else:
         raise ValueError("an order without runs or a spend cap is no schedule")
     schedule = _row(await repository.next_id(session), book_id, priced)
-    schedule.sealed = seal_form_at(keys, _place(schedule.id), item.form)
+    schedule.sealed = seal_form_at(keys, _place(schedule.id), priced.item.form)
     schedule.created_at = schedule.next_at = now
     schedule.deliver_by = now + timedelta(
         hours=schedule.deliver_hours,
