@@ -21,8 +21,7 @@ from app.core.money import Money
 from app.orders import canceling, fulfilling, resolving, service
 from app.orders.fulfilling import ToFulfil
 from app.orders.models import Order
-from app.orders.operator_schemas import CancelByOperator, ResolveAccepted
-from app.orders.resolving import Settlement
+from app.orders.operator_schemas import CancelByOperator, ResolveAccepted, ResolveEnded
 from app.orders.service import OrderDetail
 from app.orders.states import OrderState
 from app.supply import service as supply
@@ -218,9 +217,17 @@ def resolve_order(
     remains: Annotated[
         int | None, typer.Option(help="For `partial`: what was left undelivered.", min=1)
     ] = None,
+    posts: Annotated[
+        int | None, typer.Option(help="Of a subscription: how many posts were delivered.", min=1)
+    ] = None,
+    refunded: Annotated[
+        str | None, typer.Option(help="Where units are not counted: what goes back, as 1.50.")
+    ] = None,
 ) -> None:
     """Say what became of an order that hangs; its money moves by what you say."""
-    asyncio.run(_resolve_order(order_id, outcome, reason, provider_order_id, remains))
+    figures = {"remains": remains, "posts": posts, "refunded": refunded}
+    told = {name: value for name, value in figures.items() if value is not None}
+    asyncio.run(_resolve_order(order_id, outcome, reason, provider_order_id, told))
 
 
 async def _resolve_order(
@@ -228,9 +235,9 @@ async def _resolve_order(
     outcome: Outcome,
     reason: str,
     provider_order_id: str | None,
-    remains: int | None,
+    figures: Mapping[str, object],
 ) -> None:
-    said = {"outcome": outcome, "provider_order_id": provider_order_id, "remains": remains}
+    said = {"outcome": outcome, "provider_order_id": provider_order_id, **figures}
     reason = checked(CancelByOperator, reason=reason).reason
     async with transaction() as (_, session):
         match outcome:
@@ -243,9 +250,9 @@ async def _resolve_order(
             case Outcome.WRITTEN_OFF:
                 order = await resolving.write_off(session, order_id, actor=actor(), reason=reason)
             case ended:
-                settlement = Settlement(OrderState(ended), remains)
+                body = checked(ResolveEnded, outcome=ended.value, reason=reason, **figures)
                 order = await resolving.settle_by_hand(
-                    session, order_id, settlement, actor=actor(), reason=reason
+                    session, order_id, body.settlement(), actor=actor(), reason=reason
                 )
         data = {name: value for name, value in said.items() if value is not None}
         await audit.record(

@@ -275,8 +275,7 @@ def _bought(order: Order, attempt: Attempt | None) -> Bought:
 
 
 async def _guard_cap(session: Session, order: Order, bought: Bought, progress: Progress) -> None:
-    """A subscription that goes on though its cap is used up is asked to end; no money moves on it.
-    """
+    """A subscription that goes on with its cap used up is asked to end; that moves no money."""
     if cap_is_used_up(bought, progress):
         await canceling.ask_once(session, order, actor=ACTOR)
     if is_beyond_cap(bought, progress):

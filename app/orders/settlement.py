@@ -103,8 +103,7 @@ def cap_is_used_up(bought: Bought, progress: Progress) -> bool:
 
 
 def is_beyond_cap(bought: Bought, progress: Progress) -> bool:
-    """Whether a subscription has certainly delivered more than its cap pays for: the house's loss.
-    """
+    """Whether a subscription certainly delivered more than its cap pays for: the house's loss."""
     due = None if bought.post is None else _due(bought, bought.post, progress)
     return due is not None and due > bought.charge
 
