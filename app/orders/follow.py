@@ -149,6 +149,11 @@ async def _put_off(session: Session, provider_id: UUID) -> None:
     )
     due_at = now_of(session) + UNPOLLED_EVERY
     await work.put_back(session, FOLLOW, lease.refs, due_at=due_at)
+    ids = [int(ref) for ref in lease.refs]
+    for order in await repository.lock_many(session, ids, OrderState.IN_PROGRESS):
+        if price_of_post(order) is not None:
+            # People tell progress in units, which a subscription has none of.
+            await review(session, order, "subscription_cannot_be_followed", {})
 
 
 async def record_failure(

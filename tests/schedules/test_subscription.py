@@ -18,7 +18,7 @@ from app.providers.forms import ServiceType
 from app.providers.protocol import Progress, ProviderState
 from app.supply.models import Provider
 from tests.fixtures.supplying import Simulator, Worker
-from tests.fixtures.world import ResellerCaller, World
+from tests.fixtures.world import ResellerCaller, RouteTo, World
 from tests.orders.conftest import Desk, progress
 
 S = ProviderState
@@ -322,3 +322,49 @@ async def test_what_is_delivered_beyond_the_cap_is_the_houses_loss_and_is_told(
     assert [(one["why"], one["posts"]) for one in told] == [
         ("delivered_beyond_spend_cap", posts) for posts in (7, 8)
     ]
+
+
+async def people_take_over(desk: Desk, provider: Provider) -> None:
+    """As a route stands that was made before anybody asked what its provider can do."""
+    async with desk.runtime.uow.begin() as session:
+        await session.execute(
+            text("UPDATE providers SET adapter = 'manual' WHERE id = :id"), {"id": provider.id}
+        )
+
+
+async def test_a_subscription_is_not_given_to_a_provider_that_cannot_run_it(
+    world: World, desk: Desk, client: httpx.AsyncClient
+) -> None:
+    first, second, reseller = await world.provider(), await world.provider(), await world.reseller()
+    routes = [RouteTo(one, priority=place) for place, one in enumerate((first, second))]
+    service = await world.service(type=ServiceType.SUBSCRIPTIONS, rate="2.00", routes=routes)
+    await people_take_over(desk, first)
+
+    await world.order(reseller, service, **ASKED, spend_cap="5.00")
+    assert await desk.lease(first) is None
+    [taken] = (await desk.submit(second)).handovers
+    told = [one.data for one in await desk.events(taken.order_id) if one.type == "take"]
+    assert "type_not_taken" in str(told)
+
+    await people_take_over(desk, second)
+    body = {"service_id": service.id, **ASKED, "spend_cap": "5.00"}
+    answer = await client.post(
+        "/v1/orders", json=body, headers=reseller.headers | {"Idempotency-Key": "k"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "service-unavailable")
+
+
+async def test_a_subscription_that_nobody_can_follow_is_no_work_for_people_but_for_a_person(
+    world: World, desk: Desk, worker: Worker, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    provider, operator = await world.provider(), await world.operator()
+    await world.order(service=await service_of(world, provider), **ASKED, spend_cap="5.00")
+    [run] = (await desk.submit(provider)).handovers
+    await people_take_over(desk, provider)
+
+    listed = await client.get("/v1/operator/work-list", headers=operator.headers)
+    clock.move(timedelta(minutes=1))
+    await worker.follow(provider)
+
+    assert listed.json()["data"] == []
+    assert (await world.row(run.order_id)).state == OrderState.NEEDS_REVIEW
