@@ -22,7 +22,7 @@ from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import attempt_repository, hold_repository, link_locks, repository
 from app.orders.errors import OrderNotCancelable, OrderStateConflict, TestOrdersUnavailable
-from app.orders.inputs import link_hash, open_form, seal_form
+from app.orders.inputs import link_hash, seal_form, shown_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
 from app.orders.pricing import NewOrder, Priced, price
 from app.orders.repository import OrderFilter
@@ -230,9 +230,10 @@ async def in_states(
 async def links_of(
     session: Session, keys: KeyRing, orders: Sequence[Order]
 ) -> dict[int, str | None]:
-    """The links of these orders, opened; what has none is delivered to a user."""
+    """The links of these orders, opened; what has none is delivered to a user, or unreadable."""
     sealed = await repository.sealed_inputs(session, [order.id for order in orders])
-    return {order_id: open_form(keys, order_id, text).link for order_id, text in sealed.items()}
+    forms = {order_id: shown_form(keys, order_id, text) for order_id, text in sealed.items()}
+    return {order_id: form.link if form else None for order_id, form in forms.items()}
 
 
 async def events(

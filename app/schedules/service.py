@@ -11,28 +11,37 @@ from uuid import UUID
 from app.catalog import service as catalog
 from app.core import work
 from app.core.audit import Actor
-from app.core.crypto import KeyRing, Place
+from app.core.crypto import KeyRing, Place, Undecryptable
 from app.core.db import Session
 from app.core.errors import NotFound
+from app.core.logging import get_logger
 from app.core.money import Money
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.ledger import service as ledger
 from app.orders import runs
 from app.orders.errors import OrderNotCancelable
-from app.orders.inputs import open_form_at, seal_form_at
+from app.orders.inputs import open_form_at, seal_form_at, shown_form_at
 from app.orders.models import Order
 from app.orders.pricing import NewOrder, Priced
 from app.orders.runs import Run, RunTally
+from app.providers.forms import OrderForm
 from app.schedules import repository
 from app.schedules.errors import OrderNotPausable, OrderNotResumable
 from app.schedules.models import Schedule, ScheduleEvent
 from app.schedules.pricing import price_drip_feed, price_subscription, share_of
 from app.schedules.states import UNENDED, Move, ScheduleKind, ScheduleState
 
+log = get_logger(__name__)
+
 SCHEDULE: Final = "schedule"
 ACTOR: Final = Actor("system", "schedules")
 SPENDING_STOPPED: Final = "spending_stopped"
+FORM_UNREADABLE: Final = "form_unreadable"
+"""The wait reason of a schedule whose form cannot be opened: it is canceled, or resumed once the
+master key that sealed it is back.
+"""
+
 LOOK_AGAIN: Final = timedelta(hours=1)
 """How long a due run of an account that may not spend waits before it looks again."""
 
@@ -62,7 +71,7 @@ async def place(
     await repository.insert(session, schedule, actor)
     await ledger.hold_schedule(session, book_id, schedule.id, priced.charge)
     if schedule.kind == ScheduleKind.SUBSCRIPTION:
-        return await _start(session, keys, schedule, actor)
+        return await _start(session, keys, schedule, priced.item.form, actor)
     await work.put(session, SCHEDULE, str(schedule.id))
     return schedule
 
@@ -120,17 +129,43 @@ async def start_due(
         await repository.set_wait_reason(session, schedule.id, SPENDING_STOPPED)
         await work.put_back(session, SCHEDULE, [ref], due_at=now_of(session) + LOOK_AGAIN)
         return
+    try:
+        form = open_form_at(keys, _place(schedule.id), schedule.sealed)
+    except Undecryptable as error:
+        await _leave_to_a_person(session, schedule, str(error))
+        return
     offer = (await catalog.offers(session, [schedule.service_id])).get(schedule.service_id)
     scale = time_scale if offer is not None and offer.is_simulated else 1.0
-    schedule = await _start(session, keys, schedule, ACTOR, scale=scale)
+    schedule = await _start(session, keys, schedule, form, ACTOR, scale=scale)
     if schedule.next_at is None:
         await work.finish(session, SCHEDULE, [ref])
     else:
         await work.put_back(session, SCHEDULE, [ref], due_at=schedule.next_at)
 
 
+async def _leave_to_a_person(session: Session, schedule: Schedule, why: str) -> None:
+    """Pause what can never be started as it stands; trying it again would end no differently."""
+    log.error("form_cannot_be_opened", schedule=schedule.id, why=why)
+    await work.finish(session, SCHEDULE, [str(schedule.id)])
+    await repository.change(
+        session,
+        schedule,
+        Move.PAUSE,
+        ACTOR,
+        target=ScheduleState.PAUSED,
+        data={"why": why},
+        values={"wait_reason": FORM_UNREADABLE},
+    )
+
+
 async def _start(
-    session: Session, keys: KeyRing, schedule: Schedule, actor: Actor, *, scale: float = 1.0
+    session: Session,
+    keys: KeyRing,
+    schedule: Schedule,
+    form: OrderForm,
+    actor: Actor,
+    *,
+    scale: float = 1.0,
 ) -> Schedule:
     number, now = schedule.started + 1, now_of(session)
     charge = share_of(Money(schedule.charge), number=number, runs=schedule.runs)
@@ -140,7 +175,7 @@ async def _start(
         number=number,
         book_id=schedule.book_id,
         service_id=schedule.service_id,
-        form=open_form_at(keys, _place(schedule.id), schedule.sealed),
+        form=form,
         quantity=schedule.quantity,
         units=schedule.quantity if is_drip_feed else None,
         charge=charge,
@@ -205,7 +240,12 @@ async def resume(session: Session, book_id: UUID, number: int, *, actor: Actor) 
         raise OrderNotResumable
     await work.put(session, SCHEDULE, str(number), due_at=schedule.next_at)
     return await repository.change(
-        session, schedule, Move.RESUME, actor, target=ScheduleState.ACTIVE
+        session,
+        schedule,
+        Move.RESUME,
+        actor,
+        target=ScheduleState.ACTIVE,
+        values={"wait_reason": None},
     )
 
 
@@ -314,11 +354,12 @@ async def overviews(
     tallies = await runs.tallies(session, [one.id for one in schedules])
     kept = [one.id for one in schedules if one.kind == ScheduleKind.SUBSCRIPTION]
     orders = await runs.firsts(session, kept) if kept else {}
+    forms = {one.id: shown_form_at(keys, _place(one.id), one.sealed) for one in schedules}
     return [
         Overview(
             one,
             tallies[one.id],
-            open_form_at(keys, _place(one.id), one.sealed).link,
+            form.link if (form := forms[one.id]) else None,
             orders.get(one.id),
         )
         for one in schedules
