@@ -35,6 +35,7 @@ from app.panel import router as panel
 from app.resellers import operator_router as resellers_operator
 from app.resellers import router as resellers
 from app.resellers.auth import KeyCache
+from app.schedules import refill_router as schedules_refill
 from app.schedules import router as schedules
 from app.supply import operator_router as supply_operator
 from app.web import problems
@@ -54,6 +55,7 @@ RESELLER_ROUTERS: Final[tuple[APIRouter, ...]] = (
     catalog.router,
     orders.router,
     schedules.router,
+    schedules_refill.router,
     refill_router.router,
     ledger.router,
     resellers.router,

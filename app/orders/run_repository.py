@@ -115,8 +115,34 @@ async def running(session: Session, schedule_id: int) -> list[int]:
     return list(found)
 
 
-async def lock(session: Session, order_ids: Sequence[int]) -> None:
-    """The caller has locked their work first."""
-    await session.execute(
-        select(Order.id).where(Order.id.in_(order_ids)).order_by(Order.id).with_for_update()
+async def delivered(session: Session, schedule_id: int) -> list[int]:
+    """The runs that something was delivered of, in the order in which they are locked."""
+    found = await session.scalars(
+        select(Order.id)
+        .where(
+            Order.parent_id == schedule_id,
+            Order.state.in_([OrderState.COMPLETED, OrderState.PARTIAL]),
+        )
+        .order_by(Order.id)
     )
+    return list(found)
+
+
+async def parent_of(session: Session, order_id: int) -> int | None:
+    parent_id: int | None = await session.scalar(
+        select(Order.parent_id).where(Order.id == order_id)
+    )
+    return parent_id
+
+
+async def lock(session: Session, order_ids: Sequence[int]) -> Sequence[Order]:
+    """The caller has locked their work first."""
+    return (
+        await session.scalars(
+            select(Order)
+            .where(Order.id.in_(order_ids))
+            .order_by(Order.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()

@@ -14,7 +14,7 @@ from app.core.errors import AppError, NotFound, Unavailable
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.ledger import service as ledger
-from app.orders import canceling, refills
+from app.orders import canceling, refill_groups, refills
 from app.orders import service as orders
 from app.orders.refill_states import V1_STATUS as REFILL_STATUS
 from app.orders.refill_states import RefillState
@@ -119,10 +119,10 @@ async def refill(asked: Asked) -> Json:
     ids, is_list = _ids(asked, "order", "orders")
 
     async def one(session: Session, number: int) -> int:
-        made = await refills.request(
-            session, asked.caller.book_id, number, actor=asked.caller.actor
-        )
-        return made.id
+        book_id, actor = asked.caller.book_id, asked.caller.actor
+        if await schedules.find_in_book(session, book_id, number) is not None:
+            return (await refill_groups.request(session, number, actor=actor)).id
+        return (await refills.request(session, book_id, number, actor=actor)).id
 
     if not is_list:
         return {"refill": str(await _each(asked, ids[0], one))}
@@ -149,11 +149,14 @@ async def _refill_word(session: Session, caller: Caller, text: str) -> str | Non
     number = number_of(text)
     if number is None:
         return None
+    found = await refills.find_in_book(session, caller.book_id, number)
+    if found is not None:
+        return REFILL_WORD[REFILL_STATUS[RefillState(found.state)]]
     try:
-        found = await refills.get_in_book(session, caller.book_id, number)
+        group = await refill_groups.get_in_book(session, caller.book_id, number)
     except NotFound:
         return None
-    return REFILL_WORD[REFILL_STATUS[RefillState(found.state)]]
+    return REFILL_WORD[group.status]
 
 
 async def cancel(asked: Asked) -> Json:
