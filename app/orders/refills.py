@@ -133,8 +133,10 @@ async def find(
 
     Raises NotFound, RefillStateConflict, ProviderRefillTaken.
     """
+    await work.lock_ref(session, str(refill_id))
+    # Before the refill itself, as a worker does that records what it was answered too late.
+    await attempt_repository.lock_acceptance(session, (await _get(session, refill_id)).provider_id)
     refill = await _lock_unknown(session, refill_id)
-    await attempt_repository.lock_acceptance(session, refill.provider_id)
     taken = await refill_repository.ids_taken(session, refill.provider_id, [provider_refill_id])
     if taken and refill.provider_refill_id != provider_refill_id:
         raise ProviderRefillTaken

@@ -105,11 +105,12 @@ async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
     """Cancel, with all money back, orders that were never handed on in time; how many."""
     moment = now_of(session) - timedelta(days=queued_days_max)
     ids = await count_repository.queued_since_before(session, moment, limit=SWEEP_MAX)
-    for order_id in ids:
-        order = await lock(session, order_id)
-        if order.state == OrderState.QUEUED:
-            await cancel(session, order_id, actor=SWEEPER, reason="not_started_in_time")
-    return len(ids)
+    # All of them before the first wallet.
+    await work.lock_refs(session, [str(order_id) for order_id in ids])
+    stale = await repository.lock_many(session, ids, OrderState.QUEUED)
+    for order in stale:
+        await cancel(session, order.id, actor=SWEEPER, reason="not_started_in_time")
+    return len(stale)
 
 
 async def find(

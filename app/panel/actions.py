@@ -37,7 +37,10 @@ from app.schedules import service as schedules
 
 GROUP: Final = "panel"
 IDS_MAX: Final = 100
-SERVICES_MAX: Final = 10_000
+SERVICES_PER_READ: Final = 1_000
+READS_MAX: Final = 100
+"""A catalogue that so many reads do not end is a mistake of ours: told, rather than cut off."""
+
 _ECHO_MAX: Final = 20
 _SEPARATOR: Final = re.compile(r"[,\s]+")
 
@@ -60,9 +63,16 @@ class Asked:
 
 async def services(asked: Asked) -> Json:
     """All that is on sale."""
-    async with asked.runtime.uow.begin() as session:
-        found = await catalog.on_sale_page(session, after=None, limit=SERVICES_MAX)
-    return [_service(service) for service in reversed(found)]
+    found: list[dict[str, Any]] = []
+    after: int | None = None
+    for _ in range(READS_MAX):
+        async with asked.runtime.uow.begin() as session:
+            page = await catalog.on_sale_page(session, after=after, limit=SERVICES_PER_READ)
+        found += [_service(service) for service in page]
+        if len(page) < SERVICES_PER_READ:
+            return found[::-1]
+        after = page[-1].id
+    raise RuntimeError(f"{READS_MAX} reads have not listed all services on sale")
 
 
 def _service(service: Service) -> dict[str, Any]:
