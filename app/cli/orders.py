@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -32,6 +32,19 @@ commands.add_typer(order_commands, name="orders")
 
 OrderId = Annotated[int, typer.Argument(help="The order number.", min=1)]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
+ORDER_COLUMNS: Final = [
+    "id",
+    "state",
+    "service",
+    "quantity",
+    "remains",
+    "charge",
+    "refunded",
+    "placed",
+    "why",
+]
+"""The columns of `order_row`."""
+
 Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
 
 
@@ -67,21 +80,10 @@ def list_unknown(limit: Page = 50) -> None:
 async def _list_orders(states: Collection[OrderState], limit: int) -> None:
     async with transaction() as (_, session):
         found = await service.in_states(session, states, limit=limit)
-    columns = [
-        "id",
-        "state",
-        "service",
-        "quantity",
-        "remains",
-        "charge",
-        "refunded",
-        "placed",
-        "why",
-    ]
-    print_table("", columns, [_row(order) for order in found])
+    print_table("", ORDER_COLUMNS, [order_row(order) for order in found])
 
 
-def _row(order: Order) -> list[str]:
+def order_row(order: Order) -> list[str]:
     return [
         str(order.id),
         order.state,
@@ -158,7 +160,7 @@ def _print_trail(detail: OrderDetail) -> None:
     print_table(
         "Timeline",
         ["at", "what", "who", "why and what else"],
-        [[rfc3339(e.at), e.type, e.actor, _in_words(e.data)] for e in detail.events],
+        [[rfc3339(e.at), e.type, e.actor, in_words(e.data)] for e in detail.events],
     )
     print_table(
         "Attempts",
@@ -184,7 +186,7 @@ def _print_trail(detail: OrderDetail) -> None:
     )
 
 
-def _in_words(data: Mapping[str, object]) -> str:
+def in_words(data: Mapping[str, object]) -> str:
     """What an event carries, as a line to read; what it says nothing of is left out."""
     return ", ".join(f"{name} {value}" for name, value in data.items() if value is not None)
 

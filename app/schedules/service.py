@@ -23,7 +23,7 @@ from app.orders import runs
 from app.orders.errors import OrderNotCancelable
 from app.orders.inputs import open_form_at, seal_form_at, shown_form_at
 from app.orders.models import Order
-from app.orders.pricing import NewOrder, Priced
+from app.orders.pricing import RUNS_MAX, NewOrder, Priced
 from app.orders.runs import Run, RunTally
 from app.providers.forms import OrderForm
 from app.schedules import repository
@@ -42,6 +42,7 @@ FORM_UNREADABLE: Final = "form_unreadable"
 master key that sealed it is back.
 """
 
+TIMELINE_MAX: Final = 500
 LOOK_AGAIN: Final = timedelta(hours=1)
 """How long a due run of an account that may not spend waits before it looks again."""
 
@@ -314,7 +315,40 @@ async def page(
     session: Session, book_id: UUID, *, after: int | None, limit: int
 ) -> Sequence[Schedule]:
     """Newest first."""
-    return await repository.page(session, book_id, after=after, limit=limit)
+    return await repository.page(session, book_id=book_id, after=after, limit=limit)
+
+
+async def every_page(
+    session: Session, *, state: ScheduleState | None, after: int | None, limit: int
+) -> Sequence[Schedule]:
+    """Those of all resellers, newest first."""
+    return await repository.page(session, state=state, after=after, limit=limit)
+
+
+async def get(session: Session, number: int) -> Schedule:
+    """Whosever it is. Raises NotFound."""
+    schedule = await repository.find(session, number)
+    if schedule is None:
+        raise NotFound
+    return schedule
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDetail:
+    """A schedule with its timeline and its runs."""
+
+    schedule: Schedule
+    events: Sequence[ScheduleEvent]
+    runs: Sequence[Order]
+
+
+async def detail(session: Session, number: int) -> ScheduleDetail:
+    """Everything that an operator needs to judge a schedule; each list is bounded."""
+    return ScheduleDetail(
+        await get(session, number),
+        await events(session, number, after=0, limit=TIMELINE_MAX),
+        await runs.page(session, number, after=0, limit=RUNS_MAX),
+    )
 
 
 async def events(
