@@ -17,7 +17,7 @@ from app.core.clock import rfc3339
 from app.core.db import Session
 from app.core.money import Money
 from app.orders.operator_schemas import CancelByOperator, HoldCreate
-from app.schedules import service
+from app.schedules import overviews, service
 from app.schedules.models import Schedule
 from app.schedules.states import ScheduleState
 
@@ -68,7 +68,7 @@ def show_schedule(schedule_id: ScheduleId) -> None:
 
 async def _show_schedule(schedule_id: int) -> None:
     async with transaction() as (_, session):
-        detail = await service.detail(session, schedule_id)
+        detail = await overviews.detail(session, schedule_id)
     _print_facts(detail.schedule)
     print_table(
         "Timeline",

@@ -14,9 +14,9 @@ from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money
 from app.orders import attempt_repository, count_repository, repository
 from app.orders.errors import OrderIsPolled, OrderStateConflict
-from app.orders.follow import note_progress
 from app.orders.inputs import shown_form
 from app.orders.models import Order
+from app.orders.observing import note_progress
 from app.orders.routing import price_of_post
 from app.orders.service import get, lock
 from app.orders.settlement import (

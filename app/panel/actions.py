@@ -33,6 +33,7 @@ from app.providers.forms import FORMS, ServiceType
 from app.resellers.auth import Caller, Needs
 from app.resellers.models import PanelOptions
 from app.resellers.scopes import Scope
+from app.schedules import overviews
 from app.schedules import service as schedules
 
 GROUP: Final = "panel"
@@ -119,7 +120,7 @@ async def _standings(asked: Asked, numbers: set[int]) -> dict[int, dict[str, str
             for number in sorted(numbers - placed.keys())
             if (schedule := await schedules.find_in_book(session, book_id, number)) is not None
         ]
-        seen = await schedules.overviews(session, runtime.keys, others) if others else []
+        seen = await overviews.overviews(session, runtime.keys, others) if others else []
     found = {number: of_order(order, asked.currency) for number, order in placed.items()}
     return found | {one.schedule.id: of_schedule(one, asked.currency) for one in seen}
 

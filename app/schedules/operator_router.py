@@ -16,7 +16,7 @@ from app.operators.auth import Operator, OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.orders.errors import OrderNotCancelable
 from app.orders.operator_schemas import CancelByOperator, HoldCreate
-from app.schedules import service
+from app.schedules import overviews, service
 from app.schedules.errors import OrderNotPausable, OrderNotResumable
 from app.schedules.models import Schedule
 from app.schedules.operator_schemas import (
@@ -65,7 +65,7 @@ async def operator_get_schedule(
 ) -> OperatorScheduleDetail:
     """One schedule with its timeline and the runs that have started."""
     async with runtime.uow.begin() as session:
-        detail = await service.detail(session, schedule_id)
+        detail = await overviews.detail(session, schedule_id)
     return OperatorScheduleDetail.of(detail, runtime.settings.currency)
 
 

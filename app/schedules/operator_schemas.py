@@ -11,7 +11,7 @@ from app.core.ids import public_id
 from app.core.money import Money
 from app.orders.operator_schemas import OperatorEventRead, OperatorOrderRead
 from app.schedules.models import Schedule
-from app.schedules.service import ScheduleDetail
+from app.schedules.overviews import ScheduleDetail
 from app.schedules.states import ScheduleKind, ScheduleState
 from app.web.schemas import AnswerModel, MoneyRead
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.core.money import Money
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from tests.cli.conftest import Shell
 from tests.fixtures.supplying import Worker
 from tests.fixtures.world import World

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.core.money import Money
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from tests.fixtures.supplying import Worker
 from tests.fixtures.world import OperatorCaller, World
 from tests.http.problems import problem

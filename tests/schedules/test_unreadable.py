@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.schedules.service import FORM_UNREADABLE, SCHEDULE
+from app.schedules.starting import FORM_UNREADABLE, SCHEDULE
 from tests.fixtures.supplying import Worker
 from tests.fixtures.world import ResellerCaller, World
 from tests.orders.conftest import Desk
