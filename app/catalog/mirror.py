@@ -80,6 +80,11 @@ async def ask(session: Session, provider_id: UUID) -> None:
     await work.put(session, SYNC, str(provider_id), lane=str(provider_id))
 
 
+async def hasten(session: Session, provider_id: UUID) -> None:
+    """Bring a provider's next sync forward; one that is under way is left alone."""
+    await work.hasten(session, SYNC, [str(provider_id)], due_at=now_of(session))
+
+
 async def begin(session: Session, provider_id: UUID) -> Run:
     """Begin a run. Raises SyncRunning while another one of this provider is under way."""
     now = now_of(session)

@@ -137,3 +137,20 @@ async def find_route(session: Session, service_id: int, route_id: UUID) -> Route
 
 async def change_route(session: Session, route_id: UUID, values: dict[str, Any]) -> None:
     await session.execute(update(Route).where(Route.id == route_id).values(values))
+
+
+_END_SALE: Final = Statement(
+    """
+    UPDATE services s SET state = 'off_sale'
+    FROM service_routes closed
+    WHERE closed.id = :route_id AND s.id = closed.service_id AND s.state = 'on_sale'
+      AND NOT EXISTS (
+          SELECT 1 FROM service_routes r WHERE r.service_id = s.id AND r.state = 'open')
+    RETURNING s.id
+    """
+)
+
+
+async def end_sale_without_routes(session: Session, route_id: UUID) -> list[int]:
+    """Take the service of this route off sale if none of its routes is open; its id, if so."""
+    return [row.id for row in await _END_SALE.rows(session, route_id=route_id)]

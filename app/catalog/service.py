@@ -23,11 +23,14 @@ from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
+from app.core.logging import get_logger
 from app.core.money import AMOUNT_MICROS_MAX, Money, charge_rounded_up, converted_rounded_up
 from app.core.uow import now_of
 from app.providers.forms import FORMS, ServiceType, Unit
 from app.supply import service as supply
 from app.supply.models import ProviderState
+
+log = get_logger(__name__)
 
 ROUTE_PREFIX: Final = "rte"
 ATTESTATION_PREFIX: Final = "att"
@@ -375,8 +378,17 @@ async def change_route(
 
 
 async def close_route(session: Session, route_id: UUID, *, reason: str) -> None:
-    """Take a route out of use because its provider says that the service is gone."""
+    """Take a route out of use; only an operator opens it again."""
     await repository.change_route(session, route_id, {"state": "closed", "closed_reason": reason})
+
+
+async def close_gone_route(session: Session, route_id: UUID, *, reason: str) -> None:
+    """Take a route out of use because its provider says that what it leads to is gone; with its
+    last open route a service goes off sale.
+    """
+    await close_route(session, route_id, reason=reason)
+    for service_id in await repository.end_sale_without_routes(session, route_id):
+        log.warning("service_off_sale", service_id=service_id, why=reason)
 
 
 def public_route_id(route_id: UUID) -> str:
