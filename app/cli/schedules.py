@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -14,7 +15,6 @@ from app.cli.orders import ORDER_COLUMNS, in_words, order_row
 from app.cli.output import print_table
 from app.core import audit
 from app.core.clock import rfc3339
-from app.core.db import Session
 from app.core.money import Money
 from app.orders.operator_schemas import CancelByOperator, HoldCreate
 from app.schedules import overviews, service
@@ -116,11 +116,8 @@ def resume_schedule(schedule_id: ScheduleId) -> None:
 def cancel_schedule(schedule_id: ScheduleId, reason: Reason) -> None:
     """Start no further run, give back their money at once, and cancel each run that can be."""
     body = checked(CancelByOperator, reason=reason)
-    asyncio.run(_change("cancel", schedule_id, {"reason": body.reason}, _cancel))
-
-
-async def _cancel(session: Session, book_id: Any, schedule_id: int, **by: Any) -> Schedule:
-    return await service.cancel(session, book_id, schedule_id, reason="canceled_by_operator", **by)
+    by_operator = partial(service.cancel, reason="canceled_by_operator")
+    asyncio.run(_change("cancel", schedule_id, {"reason": body.reason}, by_operator))
 
 
 async def _change(
