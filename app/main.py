@@ -37,6 +37,8 @@ from app.panel import router as panel
 from app.resellers import operator_router as resellers_operator
 from app.resellers import router as resellers
 from app.resellers.auth import KeyCache
+from app.schedules import operator_router as schedules_operator
+from app.schedules import refill_router as schedules_refill
 from app.schedules import router as schedules
 from app.supply import operator_router as supply_operator
 from app.web import problems
@@ -56,6 +58,7 @@ RESELLER_ROUTERS: Final[tuple[APIRouter, ...]] = (
     catalog.router,
     orders.router,
     schedules.router,
+    schedules_refill.router,
     refill_router.router,
     ledger.router,
     resellers.router,
@@ -70,6 +73,7 @@ OPERATOR_ROUTERS: Final[tuple[APIRouter, ...]] = (
     finding_operator_router.router,
     price_operator_router.router,
     orders_operator.router,
+    schedules_operator.router,
     fulfilling_operator_router.router,
     refill_operator_router.router,
     operators.router,

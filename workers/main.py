@@ -29,7 +29,7 @@ from app.orders.canceling import CANCEL
 from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
 from app.providers.wire import Wire
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from app.supply.service import PROBE
 from workers.cancels import drain_cancel
 from workers.context import Drain, WorkerContext

@@ -8,8 +8,8 @@ from app.core import work
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.work import Lease
-from app.schedules import service as schedules
-from app.schedules.service import SCHEDULE
+from app.schedules import starting
+from app.schedules.starting import SCHEDULE
 from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
@@ -47,7 +47,7 @@ async def _start(context: WorkerContext, leased: Lease, ref: str) -> None:
     runtime = context.runtime
 
     async def transaction(session: Session) -> None:
-        await schedules.start_due(
+        await starting.start_due(
             session, runtime.keys, leased, ref, time_scale=context.settings.time_scale
         )
 

@@ -28,7 +28,7 @@ from app.orders.service import FOLLOW, RECONCILE
 from app.panel import adding
 from app.providers.protocol import Capability, ProviderUnreachable
 from app.providers.registry import get_adapter
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from app.supply import gauges as provider_gauges
 from app.supply import probing
 from app.supply import service as supply

@@ -72,6 +72,7 @@ class Use:
 
     route_cost_micros: int | None = None
     standing: Mapping[FindingKind, Standing] = field(default_factory=dict)
+    has_open_route: bool = False
 
     @property
     def sold_over(self) -> bool:
@@ -215,11 +216,17 @@ def _news_of_cost(entry: CatalogEntry, known: Known | None, use: Use) -> int | N
 def judge_absent(known: Known, use: Use, *, sync_started_at: datetime) -> Verdict | None:
     """What to make of a service that is not listed: gone once it is missing for the second time.
 
-    Once may be an entry that could not be read. None where nothing is to be done.
+    Once may be an entry that could not be read. A route that is open over what is gone already is
+    a finding again. None where nothing is to be done.
     """
     service = known.entry.service
-    if known.gone or known.missing_since == sync_started_at:
+    if known.missing_since == sync_started_at:
         return None
+    if known.gone:
+        if not use.has_open_route or FindingKind.VANISHED in use.standing:
+            return None
+        again = Opening(FindingKind.VANISHED, _all_facts(known.entry), {})
+        return Verdict(service, known=known, opened=(again,))
     if known.missing_since is None:
         return Verdict(service, known=replace(known, missing_since=sync_started_at))
     opens = use.sold_over and FindingKind.VANISHED not in use.standing

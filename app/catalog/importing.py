@@ -109,10 +109,12 @@ async def _prepare(session: Session, wanted: Wanted, selling_currency: str) -> _
     our_type = type_of_wire(found.type)
     if our_type is None:
         raise _CannotImport("provider_service", f"is of a type that we do not sell: {found.type}")
+    provider = await supply.get(session, found.provider_id)
+    if not supply.takes(provider.adapter, our_type):
+        raise _CannotImport("provider_service", f"is of a type that it cannot take: {our_type}")
     rule = wanted.rule or await repricing.rule_for_new(session, found.provider_id)
     if rule is None:
         raise _CannotImport("markup", "is needed: no rule holds for this provider")
-    provider = await supply.get(session, found.provider_id)
     to_ours = await supply.rate_to_ours(session, provider.currency, selling_currency)
     if to_ours is None:
         raise _CannotImport("provider_id", f"bills in {provider.currency}, which has no rate yet")

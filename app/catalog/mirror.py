@@ -80,6 +80,11 @@ async def ask(session: Session, provider_id: UUID) -> None:
     await work.put(session, SYNC, str(provider_id), lane=str(provider_id))
 
 
+async def hasten(session: Session, provider_id: UUID) -> None:
+    """Bring a provider's next sync forward; one that is under way is left alone."""
+    await work.hasten(session, SYNC, [str(provider_id)], due_at=now_of(session))
+
+
 async def begin(session: Session, provider_id: UUID) -> Run:
     """Begin a run. Raises SyncRunning while another one of this provider is under way."""
     now = now_of(session)
@@ -162,8 +167,9 @@ async def _store_facts(session: Session, run: Run, part: Part, verdicts: Sequenc
     listed = [one for one in verdicts if one.service not in absent and one.known]
     added = [one.known for one in listed if one.known and one.is_new]
     changed = [one.known for one in listed if one.known and one.changes and not one.is_new]
-    gone = [one.service for one in verdicts if one.known and one.known.gone]
-    missing = [one.service for one in verdicts if one.service in absent and one.service not in gone]
+    away = [one for one in verdicts if one.service in absent and one.known]
+    gone = [one.service for one in away if one.known and one.known.gone and one.changes]
+    missing = [one.service for one in away if one.known and not one.known.gone]
     if added:
         await mirror_repository.insert(session, provider_id, added, now=now)
     if changed:

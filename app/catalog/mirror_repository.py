@@ -19,8 +19,11 @@ from app.providers.protocol import CatalogEntry
 
 _LISTED: Final = Statement(
     """
-    SELECT provider_service FROM provider_services
-    WHERE provider_id = :provider_id AND gone_at IS NULL
+    SELECT m.provider_service FROM provider_services m
+    WHERE m.provider_id = :provider_id AND (m.gone_at IS NULL OR EXISTS (
+        SELECT 1 FROM service_routes r
+        WHERE r.provider_id = m.provider_id AND r.provider_service = m.provider_service
+          AND r.state = 'open'))
     """
 )
 _FACTS: Final = """
@@ -34,7 +37,8 @@ _KNOWN: Final = Statement(_FACTS)
 _LOCK_KNOWN: Final = Statement(f"{_FACTS} FOR NO KEY UPDATE")
 _COSTS: Final = Statement(
     """
-    SELECT provider_service, max(cost_micros) AS cost_micros FROM service_routes
+    SELECT provider_service, max(cost_micros) AS cost_micros, bool_or(state = 'open') AS is_open
+    FROM service_routes
     WHERE provider_id = :provider_id AND provider_service = ANY(CAST(:services AS text[]))
     GROUP BY provider_service
     """
@@ -49,7 +53,7 @@ _STANDING: Final = Statement(
 
 
 async def listed_services(session: Session, provider_id: UUID) -> set[str]:
-    """The ids of all services of a provider that are not gone."""
+    """The ids of all services of a provider that are not gone, or are gone with a route open."""
     return {row.provider_service for row in await _LISTED.rows(session, provider_id=provider_id)}
 
 
@@ -85,15 +89,15 @@ def _known(row: Row) -> Known:
 async def uses(session: Session, provider_id: UUID, services: Collection[str]) -> dict[str, Use]:
     """What hangs on these services here; one without routes and findings is left out."""
     asked = {"provider_id": provider_id, "services": list(services)}
-    costs = {row.provider_service: row.cost_micros for row in await _COSTS.rows(session, **asked)}
+    routed = {row.provider_service: row for row in await _COSTS.rows(session, **asked)}
     standing: dict[str, dict[FindingKind, Standing]] = {}
     for row in await _STANDING.rows(session, **asked):
         found = Standing(row.id, orjson.loads(row.after))
         standing.setdefault(row.provider_service, {})[FindingKind(row.kind)] = found
-    return {
-        service: Use(costs.get(service), standing.get(service, {}))
-        for service in costs.keys() | standing.keys()
-    }
+    found_uses = {service: Use(standing=found) for service, found in standing.items()}
+    for service, row in routed.items():
+        found_uses[service] = Use(row.cost_micros, standing.get(service, {}), row.is_open)
+    return found_uses
 
 
 _ITEMS: Final = """

@@ -12,7 +12,6 @@ from sqlalchemy import exists, select, update
 from app.catalog.models import Attestation, Route, Service, ServiceState
 from app.core.db import Session
 from app.core.statements import Row, Statement
-from app.supply.models import Provider
 
 # One round trip prices an order: the service, whether it may be sold, and where it may go.
 _OFFERS: Final = Statement(
@@ -22,7 +21,8 @@ _OFFERS: Final = Statement(
            s.markup_basis_points, s.package_units, s.below_cost_allowed, s.deliver_hours_max,
            s.state, s.routing, s.busy_link,
            r.id AS route_id, r.provider_id, r.provider_service, r.cost_micros, r.link_exclusive,
-           p.currency, p.simulated, p.state AS provider_state, p.pause_reason, p.breaker_open_until,
+           p.adapter, p.currency, p.simulated, p.state AS provider_state, p.pause_reason,
+           p.breaker_open_until,
            CASE WHEN p.currency = i.currency THEN 1000000 ELSE (
                SELECT x.rate_micros FROM exchange_rates x
                WHERE x.currency = p.currency AND x.valid_from <= :now
@@ -139,5 +139,18 @@ async def change_route(session: Session, route_id: UUID, values: dict[str, Any])
     await session.execute(update(Route).where(Route.id == route_id).values(values))
 
 
-async def provider_exists(session: Session, provider_id: UUID) -> bool:
-    return bool(await session.scalar(select(exists().where(Provider.id == provider_id))))
+_END_SALE: Final = Statement(
+    """
+    UPDATE services s SET state = 'off_sale'
+    FROM service_routes closed
+    WHERE closed.id = :route_id AND s.id = closed.service_id AND s.state = 'on_sale'
+      AND NOT EXISTS (
+          SELECT 1 FROM service_routes r WHERE r.service_id = s.id AND r.state = 'open')
+    RETURNING s.id
+    """
+)
+
+
+async def end_sale_without_routes(session: Session, route_id: UUID) -> list[int]:
+    """Take the service of this route off sale if none of its routes is open; its id, if so."""
+    return [row.id for row in await _END_SALE.rows(session, route_id=route_id)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from app.catalog import finding_repository, price_repository, repository
+from app.catalog import finding_repository, mirror_repository, price_repository, repository
 from app.catalog.errors import NotAttested, OutreachNotAllowed, RouteExists, RouteQuarantined
 from app.catalog.models import (
     Attestation,
@@ -23,16 +23,21 @@ from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
+from app.core.logging import get_logger
 from app.core.money import AMOUNT_MICROS_MAX, Money, charge_rounded_up, converted_rounded_up
 from app.core.uow import now_of
 from app.providers.forms import FORMS, ServiceType, Unit
+from app.supply import service as supply
 from app.supply.models import ProviderState
+
+log = get_logger(__name__)
 
 ROUTE_PREFIX: Final = "rte"
 ATTESTATION_PREFIX: Final = "att"
 ROUTES_PER_SERVICE_MAX: Final = 50
 NO_ANSWER: Final = "no_answer"
 QUARANTINE: Final = "quarantine"
+VANISHED: Final = "vanished"
 CLOSED_BY_OPERATOR: Final = "operator"
 THE_HOUSE: Final = Actor("system", "catalogue")
 """Who sets a price where no person is named."""
@@ -50,6 +55,9 @@ class RouteOffer:
     rate_to_ours_micros: int
     link_exclusive: bool
     simulated: bool
+    takes_type: bool
+    """Whether its provider's dialect has orders of the service's type at all."""
+
     closed_by: str | None
     """Why its provider takes no orders now: a pause, by its reason, or silence."""
 
@@ -116,6 +124,7 @@ def _route_offer(row: Any) -> RouteOffer:
         rate_to_ours_micros=row.rate_to_ours_micros,
         link_exclusive=row.link_exclusive,
         simulated=row.simulated,
+        takes_type=supply.takes(row.adapter, ServiceType(row.type)),
         closed_by=_closed_by(row),
     )
 
@@ -299,17 +308,21 @@ async def add_route(
     priority: int,
     link_exclusive: bool = True,
 ) -> Route:
-    """Let a provider's service deliver one of ours. Raises RouteExists for a second time.
+    """Let a provider's service deliver one of ours. Raises RouteExists for a second time, and
+    InvalidInput for a provider that cannot take orders of the service's type.
 
-    Over what stands in quarantine the route is closed until that is over.
+    Over what stands in quarantine the route is closed until that is over, and over what its
+    provider sells no more until an operator opens it.
     """
-    await get(session, service_id)
-    if not await repository.provider_exists(session, provider_id):
-        raise InvalidInput(errors=(FieldProblem("/provider_id", "is no provider of ours"),))
+    sold = await get(session, service_id)
+    provider = await supply.get(session, provider_id)
+    if not supply.takes(provider.adapter, ServiceType(sold.type)):
+        rule = f"cannot take {sold.type}: its dialect has no such orders"
+        raise InvalidInput(errors=(FieldProblem("/provider_id", rule),))
     if len(await routes_of(session, service_id)) >= ROUTES_PER_SERVICE_MAX:
         limit = f"a service has at most {ROUTES_PER_SERVICE_MAX} routes"
         raise InvalidInput(errors=(FieldProblem("/provider_service", limit),))
-    waits = await finding_repository.stands(session, provider_id, provider_service)
+    closed_reason = await _closed_from_the_start(session, provider_id, provider_service)
     route = Route(
         id=new_id(),
         service_id=service_id,
@@ -318,13 +331,22 @@ async def add_route(
         cost_micros=cost.micros,
         priority=priority,
         link_exclusive=link_exclusive,
-        state="closed" if waits else "open",
-        closed_reason=QUARANTINE if waits else None,
+        state="closed" if closed_reason else "open",
+        closed_reason=closed_reason,
         created_at=now_of(session),
     )
     if not await repository.insert_route(session, route):
         raise RouteExists
     return route
+
+
+async def _closed_from_the_start(
+    session: Session, provider_id: UUID, provider_service: str
+) -> str | None:
+    if await finding_repository.stands(session, provider_id, provider_service):
+        return QUARANTINE
+    mirrored = await mirror_repository.find(session, provider_id, provider_service)
+    return VANISHED if mirrored is not None and mirrored.gone_at is not None else None
 
 
 async def routes_of(session: Session, service_id: int) -> Sequence[Route]:
@@ -356,8 +378,17 @@ async def change_route(
 
 
 async def close_route(session: Session, route_id: UUID, *, reason: str) -> None:
-    """Take a route out of use because its provider says that the service is gone."""
+    """Take a route out of use; only an operator opens it again."""
     await repository.change_route(session, route_id, {"state": "closed", "closed_reason": reason})
+
+
+async def close_gone_route(session: Session, route_id: UUID, *, reason: str) -> None:
+    """Take a route out of use because its provider says that what it leads to is gone; with its
+    last open route a service goes off sale.
+    """
+    await close_route(session, route_id, reason=reason)
+    for service_id in await repository.end_sale_without_routes(session, route_id):
+        log.warning("service_off_sale", service_id=service_id, why=reason)
 
 
 def public_route_id(route_id: UUID) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,8 +21,7 @@ from app.core.money import Money
 from app.orders import canceling, fulfilling, resolving, service
 from app.orders.fulfilling import ToFulfil
 from app.orders.models import Order
-from app.orders.operator_schemas import CancelByOperator, ResolveAccepted
-from app.orders.resolving import Settlement
+from app.orders.operator_schemas import CancelByOperator, ResolveAccepted, ResolveEnded
 from app.orders.service import OrderDetail
 from app.orders.states import OrderState
 from app.supply import service as supply
@@ -33,6 +32,19 @@ commands.add_typer(order_commands, name="orders")
 
 OrderId = Annotated[int, typer.Argument(help="The order number.", min=1)]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
+ORDER_COLUMNS: Final = [
+    "id",
+    "state",
+    "service",
+    "quantity",
+    "remains",
+    "charge",
+    "refunded",
+    "placed",
+    "why",
+]
+"""The columns of `order_row`."""
+
 Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
 
 
@@ -68,21 +80,10 @@ def list_unknown(limit: Page = 50) -> None:
 async def _list_orders(states: Collection[OrderState], limit: int) -> None:
     async with transaction() as (_, session):
         found = await service.in_states(session, states, limit=limit)
-    columns = [
-        "id",
-        "state",
-        "service",
-        "quantity",
-        "remains",
-        "charge",
-        "refunded",
-        "placed",
-        "why",
-    ]
-    print_table("", columns, [_row(order) for order in found])
+    print_table("", ORDER_COLUMNS, [order_row(order) for order in found])
 
 
-def _row(order: Order) -> list[str]:
+def order_row(order: Order) -> list[str]:
     return [
         str(order.id),
         order.state,
@@ -159,7 +160,7 @@ def _print_trail(detail: OrderDetail) -> None:
     print_table(
         "Timeline",
         ["at", "what", "who", "why and what else"],
-        [[rfc3339(e.at), e.type, e.actor, _in_words(e.data)] for e in detail.events],
+        [[rfc3339(e.at), e.type, e.actor, in_words(e.data)] for e in detail.events],
     )
     print_table(
         "Attempts",
@@ -185,7 +186,7 @@ def _print_trail(detail: OrderDetail) -> None:
     )
 
 
-def _in_words(data: Mapping[str, object]) -> str:
+def in_words(data: Mapping[str, object]) -> str:
     """What an event carries, as a line to read; what it says nothing of is left out."""
     return ", ".join(f"{name} {value}" for name, value in data.items() if value is not None)
 
@@ -218,9 +219,17 @@ def resolve_order(
     remains: Annotated[
         int | None, typer.Option(help="For `partial`: what was left undelivered.", min=1)
     ] = None,
+    posts: Annotated[
+        int | None, typer.Option(help="Of a subscription: how many posts were delivered.", min=1)
+    ] = None,
+    refunded: Annotated[
+        str | None, typer.Option(help="Where units are not counted: what goes back, as 1.50.")
+    ] = None,
 ) -> None:
     """Say what became of an order that hangs; its money moves by what you say."""
-    asyncio.run(_resolve_order(order_id, outcome, reason, provider_order_id, remains))
+    figures = {"remains": remains, "posts": posts, "refunded": refunded}
+    told = {name: value for name, value in figures.items() if value is not None}
+    asyncio.run(_resolve_order(order_id, outcome, reason, provider_order_id, told))
 
 
 async def _resolve_order(
@@ -228,9 +237,9 @@ async def _resolve_order(
     outcome: Outcome,
     reason: str,
     provider_order_id: str | None,
-    remains: int | None,
+    figures: Mapping[str, object],
 ) -> None:
-    said = {"outcome": outcome, "provider_order_id": provider_order_id, "remains": remains}
+    said = {"outcome": outcome, "provider_order_id": provider_order_id, **figures}
     reason = checked(CancelByOperator, reason=reason).reason
     async with transaction() as (_, session):
         match outcome:
@@ -243,9 +252,9 @@ async def _resolve_order(
             case Outcome.WRITTEN_OFF:
                 order = await resolving.write_off(session, order_id, actor=actor(), reason=reason)
             case ended:
-                settlement = Settlement(OrderState(ended), remains)
+                body = checked(ResolveEnded, outcome=ended.value, reason=reason, **figures)
                 order = await resolving.settle_by_hand(
-                    session, order_id, settlement, actor=actor(), reason=reason
+                    session, order_id, body.settlement(), actor=actor(), reason=reason
                 )
         data = {name: value for name, value in said.items() if value is not None}
         await audit.record(

@@ -103,8 +103,23 @@ async def _request(session: Session, order: Order, actor: Actor) -> None:
     provider = await supply.get(session, order.provider_id)
     if not supply.can(provider, Capability.CANCEL):
         raise OrderNotCancelable("This order cannot be canceled once it has begun")
+    await _promise(session, order, provider.id, actor)
+
+
+async def _promise(session: Session, order: Order, provider_id: UUID, actor: Actor) -> None:
     await _note(session, order, CancelState.REQUESTED, actor)
-    await work.put(session, CANCEL, str(order.id), lane=str(provider.id))
+    await work.put(session, CANCEL, str(order.id), lane=str(provider_id))
+
+
+async def ask_once(session: Session, order: Order, *, actor: Actor) -> None:
+    """Have the provider asked to end an order in progress, where it can and never was asked to.
+
+    It is the house's own wish: whether its service lets resellers cancel does not matter.
+    """
+    if order.cancel_state is not None or order.provider_id is None:
+        return
+    if supply.can(await supply.get(session, order.provider_id), Capability.CANCEL):
+        await _promise(session, order, order.provider_id, actor)
 
 
 async def promise_again(session: Session, order: Order, provider_id: UUID) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from app.core.db import Session
 from app.core.uow import now_of
@@ -33,13 +33,16 @@ async def queued_since_before(session: Session, moment: datetime, *, limit: int)
 async def running_at(
     session: Session, provider_ids: Collection[UUID], *, after: int | None, limit: int
 ) -> Sequence[Order]:
-    """The orders that these providers have in progress, oldest first."""
+    """The orders that these providers have in progress, oldest first; no subscriptions, of which
+    nobody can tell how far they are.
+    """
     statement = (
         select(Order)
         .where(
             Order.ended_at.is_(None),
             Order.state == OrderState.IN_PROGRESS,
             Order.provider_id.in_(provider_ids),
+            or_(Order.parent_id.is_(None), Order.units.is_not(None)),
         )
         .order_by(Order.id)
         .limit(limit)

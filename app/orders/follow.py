@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from app.core import work
-from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -24,20 +23,20 @@ from app.core.money import MICROS_PER_UNIT, Money
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
-from app.orders.doubts import ACTOR, ID_UNKNOWN, NO_DOUBT, doubt, doubt_id, review, unusable
+from app.orders.doubts import ACTOR, ID_UNKNOWN, doubt, doubt_id, review, unusable
 from app.orders.models import Attempt, Order
+from app.orders.observing import guard_cap, note_progress, observe_beyond_cap
 from app.orders.routing import price_of_post
 from app.orders.service import FOLLOW
 from app.orders.settlement import (
-    PAUSED_BY_PROVIDER,
     AskAgain,
     Bought,
     End,
     Review,
     end_order,
+    is_beyond_cap,
     is_final,
     settle,
-    usable_remains,
 )
 from app.orders.states import OrderState
 from app.providers.protocol import (
@@ -147,6 +146,11 @@ async def _put_off(session: Session, provider_id: UUID) -> None:
     )
     due_at = now_of(session) + UNPOLLED_EVERY
     await work.put_back(session, FOLLOW, lease.refs, due_at=due_at)
+    ids = [int(ref) for ref in lease.refs]
+    for order in await repository.lock_many(session, ids, OrderState.IN_PROGRESS):
+        if price_of_post(order) is not None:
+            # People tell progress in units, which a subscription has none of.
+            await review(session, order, "subscription_cannot_be_followed", {})
 
 
 async def record_failure(
@@ -228,22 +232,17 @@ async def _record(
             return await _final(session, poll, order, attempt, answer)
         case Progress():
             await note_progress(session, order, answer, actor=ACTOR)
+            await guard_cap(session, order, _bought(order, attempt), answer)
             return True
 
 
 async def _final(
     session: Session, poll: Poll, order: Order, attempt: Attempt | None, progress: Progress
 ) -> bool:
-    bought = Bought(
-        charge=Money(order.charge),
-        units=order.units,
-        cost_micros=attempt.cost_micros if attempt else 0,
-        # An id that was unknown says nothing of the figures: those have a count of their own.
-        doubts=0 if order.doubt_reason == ID_UNKNOWN else order.doubts,
-        cost_currency=attempt.cost_currency if attempt else None,
-        post=price_of_post(order),
-    )
+    bought = _bought(order, attempt)
     said = {"status": progress.raw_status, "charge_micros": progress.charge_micros}
+    if is_beyond_cap(bought, progress):
+        await observe_beyond_cap(session, order, progress)
     match settle(bought, progress):
         case End() as end:
             await end_order(
@@ -265,6 +264,18 @@ async def _final(
             return await doubt(session, order, reason, poll.time_scale)
 
 
+def _bought(order: Order, attempt: Attempt | None) -> Bought:
+    return Bought(
+        charge=Money(order.charge),
+        units=order.units,
+        cost_micros=attempt.cost_micros if attempt else 0,
+        # An id that was unknown says nothing of the figures: those have a count of their own.
+        doubts=0 if order.doubt_reason == ID_UNKNOWN else order.doubts,
+        cost_currency=attempt.cost_currency if attempt else None,
+        post=price_of_post(order),
+    )
+
+
 def _measure_charge(provider_name: str, attempt: Attempt, progress: Progress) -> None:
     """Whether costs are what we take them for shows in what was delivered, and charged, in full."""
     charged = progress.charge_micros
@@ -273,53 +284,3 @@ def _measure_charge(provider_name: str, attempt: Attempt, progress: Progress) ->
         drift = abs(charged - attempt.cost_micros)
         PROVIDER_CHARGE_EXPECTED.labels(provider_name).inc(attempt.cost_micros / MICROS_PER_UNIT)
         PROVIDER_CHARGE_DRIFT.labels(provider_name).inc(drift / MICROS_PER_UNIT)
-
-
-async def note_progress(
-    session: Session, order: Order, progress: Progress, *, actor: Actor
-) -> None:
-    """Remains only fall; a rise, or a value outside what was ordered, is kept as an observation."""
-    values: dict[str, Any] = {}
-    if order.start_count is None and progress.start_count is not None:
-        values["start_count"] = progress.start_count
-    if order.units is not None and progress.remains is not None:
-        known = order.units if order.remains is None else order.remains
-        usable = usable_remains(order.units, progress.remains)
-        if usable is None or usable > known:
-            await _observe(session, order, {"remains": progress.remains})
-        elif usable != order.remains:
-            values["remains"] = usable
-    waits_for = PAUSED_BY_PROVIDER if progress.state is ProviderState.PAUSED else None
-    if price_of_post(order) is not None and order.wait_reason != waits_for:
-        values["wait_reason"] = waits_for
-    if order.unusable_since is not None:
-        values |= NO_DOUBT
-    if values:
-        told: dict[str, Any] = {
-            name: value for name, value in values.items() if name in {"start_count", "remains"}
-        }
-        await repository.note(
-            session,
-            order.id,
-            "progress",
-            source=OrderState.IN_PROGRESS,
-            actor=actor,
-            data=told,
-            values=values,
-            public=bool(told),
-        )
-
-
-async def _observe(session: Session, order: Order, data: dict[str, Any]) -> None:
-    """Keep what a provider said and we do not believe; the same twice in a row is kept once."""
-    last = await repository.last_event(session, order.id)
-    if last is not None and last.type == "observation" and last.data == data:
-        return
-    await repository.note(
-        session,
-        order.id,
-        "observation",
-        source=OrderState.IN_PROGRESS,
-        actor=ACTOR,
-        data=data,
-    )

@@ -14,9 +14,9 @@ from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money
 from app.orders import attempt_repository, count_repository, repository
 from app.orders.errors import OrderIsPolled, OrderStateConflict
-from app.orders.follow import note_progress
-from app.orders.inputs import open_form
+from app.orders.inputs import shown_form
 from app.orders.models import Order
+from app.orders.observing import note_progress
 from app.orders.routing import price_of_post
 from app.orders.service import get, lock
 from app.orders.settlement import (
@@ -38,7 +38,7 @@ BY_HAND: Final = "told by an operator"
 
 @dataclass(frozen=True, slots=True)
 class ToFulfil:
-    """An order on the list; its form is None for who may not see what it says."""
+    """An order on the list; its form is None for who may not see it, or where it is unreadable."""
 
     order: Order
     service: str
@@ -52,10 +52,10 @@ async def work_list(
     providers = await supply.every(session)
     unpolled = [one.id for one in providers if not supply.can(one, Capability.POLLS)]
     orders = await count_repository.running_at(session, unpolled, after=after, limit=limit)
-    forms: dict[int, OrderForm] = {}
+    forms: dict[int, OrderForm | None] = {}
     if opened:
         sealed = await repository.sealed_inputs(session, [order.id for order in orders])
-        forms = {order_id: open_form(keys, order_id, text) for order_id, text in sealed.items()}
+        forms = {order_id: shown_form(keys, order_id, text) for order_id, text in sealed.items()}
     names = {
         service_id: (await catalog.get(session, service_id)).name
         for service_id in sorted({order.service_id for order in orders})

@@ -10,7 +10,10 @@ import orjson
 
 from app.catalog.links.canonical import canonical_link
 from app.core.crypto import KeyRing, Place, Undecryptable
+from app.core.logging import get_logger
 from app.providers.forms import OrderForm
+
+log = get_logger(__name__)
 
 
 def seal_form(keys: KeyRing, order_id: int, form: OrderForm) -> bytes:
@@ -43,6 +46,22 @@ def open_form_at(keys: KeyRing, place: Place, sealed: bytes) -> OrderForm:
     except (ValueError, TypeError) as error:
         # Written by a version that knew more, or not by us.
         raise Undecryptable("what was sealed is no form of ours") from error
+
+
+def shown_form_at(keys: KeyRing, place: Place, sealed: bytes) -> OrderForm | None:
+    """The form that stands there, to be shown; None where nobody can open it any more, which is
+    told in the log and hides nothing else.
+    """
+    try:
+        return open_form_at(keys, place, sealed)
+    except Undecryptable:
+        log.warning("form_cannot_be_opened", table=place.table, row=place.row)
+        return None
+
+
+def shown_form(keys: KeyRing, order_id: int, sealed: bytes) -> OrderForm | None:
+    """The same of an order's own form."""
+    return shown_form_at(keys, _place(order_id), sealed)
 
 
 def link_hash(keys: KeyRing, form: OrderForm) -> bytes:

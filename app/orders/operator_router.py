@@ -38,7 +38,6 @@ from app.orders.operator_schemas import (
     ResolveWriteOff,
 )
 from app.orders.repository import OrderFilter
-from app.orders.resolving import Settlement
 from app.orders.router import OrderId
 from app.orders.states import OrderState
 from app.web.deps import RuntimeDep
@@ -212,8 +211,7 @@ async def _resolve(session: Session, order_id: int, body: ResolutionBody, actor:
             return await resolving.prove_absent(session, order_id, actor=actor, reason=reason)
         case ResolveWriteOff(reason=reason):
             return await resolving.write_off(session, order_id, actor=actor, reason=reason)
-        case ResolveEnded(outcome=outcome, remains=remains, reason=reason):
-            settlement = Settlement(OrderState(outcome), remains)
+        case ResolveEnded():
             return await resolving.settle_by_hand(
-                session, order_id, settlement, actor=actor, reason=reason
+                session, order_id, body.settlement(), actor=actor, reason=body.reason
             )

@@ -11,11 +11,12 @@ from typing_extensions import TypeAliasType
 from app.core.ids import public_id
 from app.core.money import Money
 from app.orders.fulfilling import ToFulfil
+from app.orders.hand_settlement import Settlement
 from app.orders.inputs import said
 from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
 from app.orders.states import CancelState, OrderState
 from app.supply.service import public_provider_id
-from app.web.fields import SAFE_INTEGER_MAX, Line
+from app.web.fields import SAFE_INTEGER_MAX, Line, MoneyText
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
 
 Reason = Annotated[Line, Field(max_length=500)]
@@ -60,7 +61,23 @@ class ResolveEnded(InputModel):
     remains: StrictInt | None = Field(
         None, ge=1, le=SAFE_INTEGER_MAX, description="For `partial`: what is missing."
     )
+    posts: StrictInt | None = Field(
+        None,
+        ge=1,
+        le=SAFE_INTEGER_MAX,
+        description="Of a subscription, `partial` or `completed`: how many posts were delivered;"
+        " each is charged as the largest.",
+    )
+    refunded: MoneyText | None = Field(
+        None,
+        description="Where units are not counted: what goes back of the charge. For `partial`, and"
+        " of a subscription for `completed` too.",
+        examples=["1.50"],
+    )
     reason: Reason
+
+    def settlement(self) -> Settlement:
+        return Settlement(OrderState(self.outcome), self.remains, self.posts, self.refunded)
 
 
 ResolutionBody = ResolveAccepted | ResolveAbsent | ResolveWriteOff | ResolveEnded

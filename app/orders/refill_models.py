@@ -22,7 +22,8 @@ class Refill(Base):
 
     `reason` is what may be told to its reseller. `lease_token` is that of the worker that asked
     the provider: an answer to that question is an answer whenever it comes. `doubts` counts the
-    polls in a row in which the provider did not know its own id.
+    polls in a row in which the provider did not know its own id. `group_id` is the number under
+    which the refills of a schedule's runs were asked for together.
     """
 
     __tablename__ = "refills"
@@ -44,6 +45,9 @@ class Refill(Base):
         ),
         Index("ix_refills_order_id_id", "order_id", "id"),
         Index("ix_refills_book_id_id", "book_id", "id"),
+        Index(
+            "ix_refills_group_id", "group_id", "id", postgresql_where=text("group_id IS NOT NULL")
+        ),
         Index("ix_refills_unended", "state", "id", postgresql_where=text("ended_at IS NULL")),
     )
 
@@ -56,6 +60,7 @@ class Refill(Base):
     state: Mapped[str]
     provider_refill_id: Mapped[str | None]
     reason: Mapped[str | None]
+    group_id: Mapped[int | None] = mapped_column(BigInteger)
     requested_by: Mapped[str]
     lease_token: Mapped[UUID | None]
     doubts: Mapped[int] = mapped_column(SmallInteger, server_default="0")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 
 from app.core.db import Session
 from app.orders.models import Order
@@ -31,6 +31,18 @@ async def find_in_book(session: Session, book_id: UUID, refill_id: int) -> Refil
     return found
 
 
+async def of_group(session: Session, book_id: UUID, group_id: int) -> Sequence[Refill]:
+    """In the order in which they were asked for."""
+    return (
+        await session.scalars(
+            select(Refill)
+            .where(Refill.group_id == group_id, Refill.book_id == book_id)
+            .order_by(Refill.id)
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
 async def last_of(session: Session, order_id: int) -> Refill | None:
     """The refill of an order that was asked for last."""
     found: Refill | None = await session.scalar(
@@ -52,12 +64,13 @@ async def page(
     after: int | None,
     limit: int,
 ) -> Sequence[Refill]:
-    """Refills of one book (of all, for operators), newest first."""
+    """Refills of one book (of all, for operators), newest first; of a schedule its runs'."""
     statement = select(Refill).order_by(Refill.id.desc()).limit(limit)
     if book_id is not None:
         statement = statement.where(Refill.book_id == book_id)
     if order_id is not None:
-        statement = statement.where(Refill.order_id == order_id)
+        run = select(Order.id).where(Order.parent_id == order_id)
+        statement = statement.where(or_(Refill.order_id == order_id, Refill.order_id.in_(run)))
     if states is not None:
         statement = statement.where(Refill.state.in_(states))
     if after is not None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from typing_extensions import TypeAliasType
 
 from app.orders.operator_schemas import Reason
+from app.orders.refill_groups import RefillGroup
 from app.orders.refill_models import Refill
 from app.orders.refill_states import V1_STATUS, RefillState
 from app.supply.service import public_provider_id
@@ -39,6 +40,20 @@ class RefillRead(AnswerModel):
                 "reason": refill.reason,
                 "created_at": refill.created_at,
                 "ended_at": refill.ended_at,
+            }
+        )
+
+    @classmethod
+    def of_group(cls, group: RefillGroup) -> Self:
+        """A refill of a whole purchase, as if it were one."""
+        return cls.model_validate(
+            {
+                "id": group.id,
+                "order_id": group.schedule_id,
+                "status": group.status,
+                "reason": group.reason,
+                "created_at": group.created_at,
+                "ended_at": group.ended_at,
             }
         )
 

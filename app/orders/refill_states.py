@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -41,3 +42,16 @@ V1_STATUS: Final[dict[RefillState, str]] = {
     RefillState.FAILED: "failed",
 }
 """What resellers are shown: how a refill hangs between us and a provider is not their concern."""
+
+
+def group_status(states: Collection[RefillState]) -> str:
+    """What resellers are shown of several refills that are one to them.
+
+    It is completed only when all of them are; where they ended differently, the worst is told.
+    """
+    words = {V1_STATUS[state] for state in states}
+    if words == {"pending"}:
+        return "pending"
+    if words & {"pending", "in_progress"}:
+        return "in_progress"
+    return next(word for word in ("failed", "rejected", "completed") if word in words)

@@ -46,7 +46,13 @@ async def request(session: Session, book_id: UUID, order_id: int, *, actor: Acto
     RefillUnavailable.
     """
     await service.get_in_book(session, book_id, order_id)
-    order = await service.lock(session, order_id)
+    return await promise(session, await service.lock(session, order_id), actor=actor)
+
+
+async def promise(
+    session: Session, order: Order, *, actor: Actor, group_id: int | None = None
+) -> Refill:
+    """The same of an order that is locked, perhaps as one of a group."""
     sold = await catalog.get(session, order.service_id)
     _refuse_by_terms(session, order, sold)
     await _refuse_by_the_last(session, order)
@@ -54,6 +60,7 @@ async def request(session: Session, book_id: UUID, order_id: int, *, actor: Acto
     refill = Refill(
         order_id=order.id,
         book_id=order.book_id,
+        group_id=group_id,
         provider_id=provider_id,
         state=RefillState.REQUESTED,
         requested_by=str(actor),
@@ -99,12 +106,9 @@ async def _refillable_at(session: Session, order: Order) -> UUID:
     return provider.id
 
 
-async def get_in_book(session: Session, book_id: UUID, refill_id: int) -> Refill:
-    """Raises NotFound for one that is absent and for another's alike."""
-    refill = await refill_repository.find_in_book(session, book_id, refill_id)
-    if refill is None:
-        raise NotFound
-    return refill
+async def find_in_book(session: Session, book_id: UUID, refill_id: int) -> Refill | None:
+    """A refill of one order; None for one that is absent, another's, or that of a group."""
+    return await refill_repository.find_in_book(session, book_id, refill_id)
 
 
 async def page(
@@ -129,8 +133,10 @@ async def find(
 
     Raises NotFound, RefillStateConflict, ProviderRefillTaken.
     """
+    await work.lock_ref(session, str(refill_id))
+    # Before the refill itself, as a worker does that records what it was answered too late.
+    await attempt_repository.lock_acceptance(session, (await _get(session, refill_id)).provider_id)
     refill = await _lock_unknown(session, refill_id)
-    await attempt_repository.lock_acceptance(session, refill.provider_id)
     taken = await refill_repository.ids_taken(session, refill.provider_id, [provider_refill_id])
     if taken and refill.provider_refill_id != provider_refill_id:
         raise ProviderRefillTaken

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
-from app.core.errors import FieldProblem, InvalidInput
-from app.core.money import ZERO, Money, refund_rounded_down
+from app.core.money import Money
 from app.core.uow import now_of
 from app.orders import attempt_repository, count_repository, link_locks, repository
 from app.orders.canceling import promise_again
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
+from app.orders.hand_settlement import Settlement, end_by_hand
 from app.orders.models import Attempt, Order
 from app.orders.outcomes import move_to_unknown
 from app.orders.service import (
@@ -106,11 +105,12 @@ async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
     """Cancel, with all money back, orders that were never handed on in time; how many."""
     moment = now_of(session) - timedelta(days=queued_days_max)
     ids = await count_repository.queued_since_before(session, moment, limit=SWEEP_MAX)
-    for order_id in ids:
-        order = await lock(session, order_id)
-        if order.state == OrderState.QUEUED:
-            await cancel(session, order_id, actor=SWEEPER, reason="not_started_in_time")
-    return len(ids)
+    # All of them before the first wallet.
+    await work.lock_refs(session, [str(order_id) for order_id in ids])
+    stale = await repository.lock_many(session, ids, OrderState.QUEUED)
+    for order in stale:
+        await cancel(session, order.id, actor=SWEEPER, reason="not_started_in_time")
+    return len(stale)
 
 
 async def find(
@@ -212,39 +212,17 @@ async def write_off(session: Session, order_id: int, *, actor: Actor, reason: st
     return await get(session, order_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How an operator ends an order by hand; `remains` is what partial delivery left undone."""
-
-    target: OrderState
-    remains: int | None = None
-
-
 async def settle_by_hand(
     session: Session, order_id: int, settlement: Settlement, *, actor: Actor, reason: str
 ) -> Order:
-    """End an order under review by what an operator found out. Raises OrderStateConflict."""
+    """End an order under review by what an operator found out.
+
+    Raises OrderStateConflict, and InvalidInput naming the figure that cannot be.
+    """
     order = await _lock_unresolved(session, order_id)
     if order.state != OrderState.NEEDS_REVIEW:
         raise OrderStateConflict
-    charge = Money(order.charge)
-    match settlement.target:
-        case OrderState.COMPLETED:
-            remains = None if order.units is None else 0
-            end = End(Move.SETTLE, settlement.target, ZERO, remains)
-        case OrderState.PARTIAL:
-            remains = settlement.remains
-            if order.units is None or remains is None or not 0 < remains < order.units:
-                rule = (
-                    f"must be 1 to {order.units - 1}, what was left undelivered"
-                    if order.units
-                    else "cannot be given: this package does not state its units"
-                )
-                raise InvalidInput(errors=(FieldProblem("/remains", rule),))
-            refund = refund_rounded_down(charge=charge, undelivered=remains, ordered=order.units)
-            end = End(Move.SETTLE, settlement.target, refund, remains)
-        case _:
-            end = End(Move.SETTLE, settlement.target, charge, order.units)
+    end = end_by_hand(order, settlement)
     await end_order(session, order, end, actor, reason="settled_by_hand", data={"why": reason})
     return await get(session, order_id)
 

@@ -111,5 +111,7 @@ def _why_never(offer: Offer, route: RouteOffer, sold: Sold, history: History) ->
     """Why a route cannot take this order, whether it is open or not."""
     if route.route_id in history.refused_routes:
         return "refused"
+    if not route.takes_type:
+        return "type_not_taken"
     cost = route.cost_in_ours(quantity=sold.quantity, price_unit=sold.price_unit)
     return None if offer.below_cost_allowed or cost <= sold.charge else "below_cost"

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, cast, func, select
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.uow import now_of
-from app.orders import repository
+from app.orders import placing_repository
 from app.orders.models import Order, OrderEvent, OrderInput
 from app.orders.states import ENDED, OrderState
 
@@ -34,7 +34,7 @@ NONE_STARTED = Tally({}, 0, 0, None)
 
 
 async def next_order_id(session: Session) -> int:
-    [order_id] = await repository.next_order_ids(session, 1)
+    [order_id] = await placing_repository.next_order_ids(session, 1)
     return order_id
 
 
@@ -115,8 +115,34 @@ async def running(session: Session, schedule_id: int) -> list[int]:
     return list(found)
 
 
-async def lock(session: Session, order_ids: Sequence[int]) -> None:
-    """The caller has locked their work first."""
-    await session.execute(
-        select(Order.id).where(Order.id.in_(order_ids)).order_by(Order.id).with_for_update()
+async def delivered(session: Session, schedule_id: int) -> list[int]:
+    """The runs that something was delivered of, in the order in which they are locked."""
+    found = await session.scalars(
+        select(Order.id)
+        .where(
+            Order.parent_id == schedule_id,
+            Order.state.in_([OrderState.COMPLETED, OrderState.PARTIAL]),
+        )
+        .order_by(Order.id)
     )
+    return list(found)
+
+
+async def parent_of(session: Session, order_id: int) -> int | None:
+    parent_id: int | None = await session.scalar(
+        select(Order.parent_id).where(Order.id == order_id)
+    )
+    return parent_id
+
+
+async def lock(session: Session, order_ids: Sequence[int]) -> Sequence[Order]:
+    """The caller has locked their work first."""
+    return (
+        await session.scalars(
+            select(Order)
+            .where(Order.id.in_(order_ids))
+            .order_by(Order.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()

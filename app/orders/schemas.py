@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.core.money import Money
-from app.orders.form_schemas import Link, OrderCreate
+from app.orders.form_fields import Link
+from app.orders.form_schemas import OrderCreate
 from app.orders.models import Order, OrderEvent
 from app.orders.states import V1_STATUS, CancelState, OrderState
 from app.web.fields import SAFE_INTEGER_MAX, Moment, check_text

@@ -20,9 +20,15 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
-from app.orders import attempt_repository, hold_repository, link_locks, repository
+from app.orders import (
+    attempt_repository,
+    hold_repository,
+    link_locks,
+    placing_repository,
+    repository,
+)
 from app.orders.errors import OrderNotCancelable, OrderStateConflict, TestOrdersUnavailable
-from app.orders.inputs import link_hash, open_form, seal_form
+from app.orders.inputs import link_hash, seal_form, shown_form
 from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
 from app.orders.pricing import NewOrder, Priced, price
 from app.orders.repository import OrderFilter
@@ -152,9 +158,9 @@ async def _write(session: Session, keys: KeyRing, accepted: Sequence[Accepted]) 
     """Insert the orders with their inputs and promise their dispatch; their charges are yet to be
     held.
     """
-    ids = await repository.next_order_ids(session, len(accepted))
+    ids = await placing_repository.next_order_ids(session, len(accepted))
     rows = [_row(session, keys, order_id, one) for order_id, one in zip(ids, accepted, strict=True)]
-    await repository.insert_orders(session, rows)
+    await placing_repository.insert_orders(session, rows)
     await work.put_many(
         session,
         DISPATCH,
@@ -163,7 +169,7 @@ async def _write(session: Session, keys: KeyRing, accepted: Sequence[Accepted]) 
             for order_id, one in zip(ids, accepted, strict=True)
         ],
     )
-    return [repository.as_inserted(row) for row in rows]
+    return [placing_repository.as_inserted(row) for row in rows]
 
 
 def _row(session: Session, keys: KeyRing, order_id: int, accepted: Accepted) -> dict[str, Any]:
@@ -230,9 +236,10 @@ async def in_states(
 async def links_of(
     session: Session, keys: KeyRing, orders: Sequence[Order]
 ) -> dict[int, str | None]:
-    """The links of these orders, opened; what has none is delivered to a user."""
+    """The links of these orders, opened; what has none is delivered to a user, or unreadable."""
     sealed = await repository.sealed_inputs(session, [order.id for order in orders])
-    return {order_id: open_form(keys, order_id, text).link for order_id, text in sealed.items()}
+    forms = {order_id: shown_form(keys, order_id, text) for order_id, text in sealed.items()}
+    return {order_id: form.link if form else None for order_id, form in forms.items()}
 
 
 async def events(

@@ -87,6 +87,27 @@ class Bought:
     post: Money | None = None
 
 
+def posts_covered(cap: Money, post: Money) -> int:
+    """How many of the largest posts a spend cap pays for."""
+    return cap.micros // post.micros
+
+
+def cap_is_used_up(bought: Bought, progress: Progress) -> bool:
+    """Whether what was told of a subscription, in posts or in money, is all that its cap pays for;
+    what is delivered from here on is not paid for.
+    """
+    if bought.post is None:
+        return False
+    covered = Money(posts_covered(bought.charge, bought.post) * bought.post.micros)
+    return max(_told(bought, bought.post, progress), default=ZERO) >= covered
+
+
+def is_beyond_cap(bought: Bought, progress: Progress) -> bool:
+    """Whether a subscription certainly delivered more than its cap pays for: the house's loss."""
+    due = None if bought.post is None else _due(bought, bought.post, progress)
+    return due is not None and due > bought.charge
+
+
 def is_final(order: Order, state: ProviderState) -> bool:
     """Whether this status ends the order; expiry is known of subscriptions only."""
     return state in FINAL or (state is ProviderState.EXPIRED and price_of_post(order) is not None)
@@ -186,6 +207,9 @@ def _subscription(bought: Bought, post: Money, progress: Progress) -> Decision:
             return End(Move.COMPLETE, OrderState.COMPLETED, refunded, None)
         case ProviderState.EXPIRED:
             return End(Move.COMPLETE, OrderState.COMPLETED, refunded, None, EXPIRED)
+        case ProviderState.CANCELED if cap_is_used_up(bought, progress):
+            # Ended at our own request once all was delivered: see `follow`.
+            return End(Move.COMPLETE, OrderState.COMPLETED, refunded, None)
         case ProviderState.CANCELED | ProviderState.PARTIAL:
             target = OrderState.PARTIAL if earned else OrderState.CANCELED
             return End(Move.END_SHORT, target, refunded, None)
@@ -209,6 +233,11 @@ def _due(bought: Bought, post: Money, progress: Progress) -> Money | None:
     """The least that what was told proves: the price of so many of the largest posts, or the
     provider's charge with the margin at which it was sold. None where neither was told usably.
     """
+    return min(_told(bought, post, progress), default=None)
+
+
+def _told(bought: Bought, post: Money, progress: Progress) -> list[Money]:
+    """What posts and charge, where they were told usably, are worth as we sell."""
     told: list[Money] = []
     if progress.posts is not None and progress.posts >= 0:
         told.append(Money(progress.posts * post.micros))
@@ -216,7 +245,7 @@ def _due(bought: Bought, post: Money, progress: Progress) -> Money | None:
     in_its_currency = progress.currency in {None, bought.cost_currency}
     if charged is not None and charged >= 0 and in_its_currency and bought.cost_micros > 0:
         told.append(sold_for_rounded_up(post, taken=charged, cost=bought.cost_micros))
-    return min(told, default=None)
+    return told
 
 
 def usable_remains(units: int, remains: int | None) -> int | None:

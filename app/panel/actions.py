@@ -14,7 +14,7 @@ from app.core.errors import AppError, NotFound, Unavailable
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.ledger import service as ledger
-from app.orders import canceling, refills
+from app.orders import canceling, refill_groups, refills
 from app.orders import service as orders
 from app.orders.refill_states import V1_STATUS as REFILL_STATUS
 from app.orders.refill_states import RefillState
@@ -33,11 +33,15 @@ from app.providers.forms import FORMS, ServiceType
 from app.resellers.auth import Caller, Needs
 from app.resellers.models import PanelOptions
 from app.resellers.scopes import Scope
+from app.schedules import overviews
 from app.schedules import service as schedules
 
 GROUP: Final = "panel"
 IDS_MAX: Final = 100
-SERVICES_MAX: Final = 10_000
+SERVICES_PER_READ: Final = 1_000
+READS_MAX: Final = 100
+"""A catalogue that so many reads do not end is a mistake of ours: told, rather than cut off."""
+
 _ECHO_MAX: Final = 20
 _SEPARATOR: Final = re.compile(r"[,\s]+")
 
@@ -60,9 +64,16 @@ class Asked:
 
 async def services(asked: Asked) -> Json:
     """All that is on sale."""
-    async with asked.runtime.uow.begin() as session:
-        found = await catalog.on_sale_page(session, after=None, limit=SERVICES_MAX)
-    return [_service(service) for service in reversed(found)]
+    found: list[dict[str, Any]] = []
+    after: int | None = None
+    for _ in range(READS_MAX):
+        async with asked.runtime.uow.begin() as session:
+            page = await catalog.on_sale_page(session, after=after, limit=SERVICES_PER_READ)
+        found += [_service(service) for service in page]
+        if len(page) < SERVICES_PER_READ:
+            return found[::-1]
+        after = page[-1].id
+    raise RuntimeError(f"{READS_MAX} reads have not listed all services on sale")
 
 
 def _service(service: Service) -> dict[str, Any]:
@@ -109,7 +120,7 @@ async def _standings(asked: Asked, numbers: set[int]) -> dict[int, dict[str, str
             for number in sorted(numbers - placed.keys())
             if (schedule := await schedules.find_in_book(session, book_id, number)) is not None
         ]
-        seen = await schedules.overviews(session, runtime.keys, others) if others else []
+        seen = await overviews.overviews(session, runtime.keys, others) if others else []
     found = {number: of_order(order, asked.currency) for number, order in placed.items()}
     return found | {one.schedule.id: of_schedule(one, asked.currency) for one in seen}
 
@@ -119,10 +130,10 @@ async def refill(asked: Asked) -> Json:
     ids, is_list = _ids(asked, "order", "orders")
 
     async def one(session: Session, number: int) -> int:
-        made = await refills.request(
-            session, asked.caller.book_id, number, actor=asked.caller.actor
-        )
-        return made.id
+        book_id, actor = asked.caller.book_id, asked.caller.actor
+        if await schedules.find_in_book(session, book_id, number) is not None:
+            return (await refill_groups.request(session, number, actor=actor)).id
+        return (await refills.request(session, book_id, number, actor=actor)).id
 
     if not is_list:
         return {"refill": str(await _each(asked, ids[0], one))}
@@ -149,11 +160,14 @@ async def _refill_word(session: Session, caller: Caller, text: str) -> str | Non
     number = number_of(text)
     if number is None:
         return None
+    found = await refills.find_in_book(session, caller.book_id, number)
+    if found is not None:
+        return REFILL_WORD[REFILL_STATUS[RefillState(found.state)]]
     try:
-        found = await refills.get_in_book(session, caller.book_id, number)
+        group = await refill_groups.get_in_book(session, caller.book_id, number)
     except NotFound:
         return None
-    return REFILL_WORD[REFILL_STATUS[RefillState(found.state)]]
+    return REFILL_WORD[group.status]
 
 
 async def cancel(asked: Asked) -> Json:

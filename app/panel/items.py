@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from app.catalog.service import Offer
-from app.core.money import charge_rounded_up
+from app.core.money import Money, charge_rounded_up
 from app.orders.errors import QuantityOutOfBounds
 from app.orders.form_schemas import OrderCreate
 from app.orders.pricing import NewOrder
@@ -61,8 +61,8 @@ def _spend_cap(offer: Offer, fields: Mapping[str, str], body: Mapping[str, Any])
         return {"spend_cap": fields["spend_cap"].strip()}
     if "posts" not in body or "max" not in body:
         return {}
-    quantity = body["max"] * (body["posts"] + body.get("old_posts", 0))
-    cap = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
+    post = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=body["max"])
+    cap = Money(post.micros * (body["posts"] + body.get("old_posts", 0)))
     return {"spend_cap": str(cap)}
 
 

@@ -6,7 +6,7 @@ from app.core.money import Money
 from app.orders.models import Order
 from app.orders.states import OrderState
 from app.panel.words import ORDER_STATUS, SCHEDULE_STATUS
-from app.schedules.service import Overview
+from app.schedules.overviews import Overview
 from app.schedules.states import ScheduleState, panel_status, public_status
 
 

@@ -9,6 +9,7 @@ from app.catalog.service import Offer
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money, charge_rounded_up
 from app.orders.pricing import NewOrder, Priced, Repeat, judged_quantity, priced_at, sold
+from app.orders.settlement import posts_covered
 from app.providers.forms import FORMS, ServiceType
 
 
@@ -34,7 +35,8 @@ def price_drip_feed(offer: Offer | None, item: NewOrder, repeat: Repeat) -> Pric
 def price_subscription(offer: Offer | None, item: NewOrder, cap: Money, *, today: date) -> Priced:
     """Judge a subscription: the charge is its cap, quantity and cost those of the largest post.
 
-    Raises what `orders.pricing.price` raises.
+    Its provider is told a number of posts that the cap pays for, whether the buyer told one or not:
+    what is delivered beyond the cap nobody pays us for. Raises what `orders.pricing.price` raises.
     """
     offer = sold(offer)
     quantity = judged_quantity(offer, item)
@@ -43,9 +45,21 @@ def price_subscription(offer: Offer | None, item: NewOrder, cap: Money, *, today
     if item.form.expiry is not None and item.form.expiry <= today:
         raise _refused("expiry", "must be later than today")
     post = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
-    if cap < post:
-        raise _refused("spend_cap", "must cover at least one post of max")
-    return replace(priced_at(offer, item, quantity, post), charge=cap)
+    posts = _posts_paid_for(item, cap, post)
+    bounded = replace(item, form=replace(item.form, posts=posts))
+    return replace(priced_at(offer, bounded, quantity, post), charge=cap)
+
+
+def _posts_paid_for(item: NewOrder, cap: Money, post: Money) -> int:
+    """How many new posts are ordered, beside those that are there already."""
+    old = item.form.old_posts or 0
+    wanted = 1 if item.form.posts is None else item.form.posts
+    needed = Money(post.micros * (wanted + old))
+    if cap < needed:
+        told = "one post" if item.form.posts is None else "posts"
+        rule = f"must be at least {needed}: {told} and old_posts, each at max"
+        raise _refused("spend_cap", rule)
+    return posts_covered(cap, post) - old if item.form.posts is None else item.form.posts
 
 
 def share_of(total: Money, *, number: int, runs: int) -> Money:

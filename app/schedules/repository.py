@@ -98,16 +98,24 @@ async def lock(session: Session, number: int) -> Schedule | None:
     return found
 
 
+async def find(session: Session, number: int) -> Schedule | None:
+    return await session.get(Schedule, number, populate_existing=True)
+
+
 async def page(
-    session: Session, book_id: UUID, *, after: int | None, limit: int
+    session: Session,
+    *,
+    book_id: UUID | None = None,
+    state: ScheduleState | None = None,
+    after: int | None,
+    limit: int,
 ) -> Sequence[Schedule]:
-    """Schedules of one book, newest first."""
-    statement = (
-        select(Schedule)
-        .where(Schedule.book_id == book_id)
-        .order_by(Schedule.id.desc())
-        .limit(limit)
-    )
+    """Schedules of one book (of all, for operators), newest first."""
+    statement = select(Schedule).order_by(Schedule.id.desc()).limit(limit)
+    if book_id is not None:
+        statement = statement.where(Schedule.book_id == book_id)
+    if state is not None:
+        statement = statement.where(Schedule.state == state)
     if after is not None:
         statement = statement.where(Schedule.id < after)
     return (await session.scalars(statement)).all()

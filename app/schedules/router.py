@@ -22,7 +22,7 @@ from app.orders.service import Purchase
 from app.resellers.auth import CallerDep, ResellerRoute, needs
 from app.resellers.errors import AccountSuspended
 from app.resellers.scopes import Scope
-from app.schedules import service
+from app.schedules import overviews, service
 from app.schedules.errors import OrderNotPausable, OrderNotResumable
 from app.schedules.models import Schedule
 from app.schedules.placing import Wanted, place_wanted
@@ -93,7 +93,7 @@ async def _shown(session: Session, runtime: Runtime, found: Order | Schedule) ->
     if isinstance(found, Order):
         links = await orders.links_of(session, runtime.keys, [found])
         return OrderRead.of(found, links[found.id], currency)
-    [seen] = await service.overviews(session, runtime.keys, [found])
+    [seen] = await overviews.overviews(session, runtime.keys, [found])
     return order_read(seen, currency)
 
 
@@ -107,7 +107,7 @@ async def list_schedules(
     async with runtime.uow.begin() as session:
         found = await service.page(session, caller.book_id, after=page.after_int(), limit=page.read)
         shown, next_cursor = page.cut(found, lambda one: one.id)
-        seen = await service.overviews(session, runtime.keys, shown)
+        seen = await overviews.overviews(session, runtime.keys, shown)
     data = [order_read(one, runtime.settings.currency) for one in seen]
     return OrderPage(data=data, next_cursor=next_cursor)
 

@@ -14,7 +14,7 @@ from app.orders.schemas import (
 )
 from app.orders.states import ENDED
 from app.schedules.models import ScheduleEvent
-from app.schedules.service import Overview
+from app.schedules.overviews import Overview
 from app.schedules.states import ScheduleState, public_status
 from app.web.schemas import MoneyRead
 

@@ -1,40 +1,30 @@
-"""The verbs of a schedule: place, pause, resume, cancel, start what is due, and how it stands."""
+"""The verbs of a schedule that people call: place, pause, resume, cancel, read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from app.catalog import service as catalog
 from app.core import work
 from app.core.audit import Actor
-from app.core.crypto import KeyRing, Place
+from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.errors import NotFound
 from app.core.money import Money
 from app.core.uow import now_of
-from app.core.work import Lease
 from app.ledger import service as ledger
 from app.orders import runs
 from app.orders.errors import OrderNotCancelable
 from app.orders.inputs import open_form_at, seal_form_at
-from app.orders.models import Order
 from app.orders.pricing import NewOrder, Priced
-from app.orders.runs import Run, RunTally
 from app.schedules import repository
 from app.schedules.errors import OrderNotPausable, OrderNotResumable
 from app.schedules.models import Schedule, ScheduleEvent
-from app.schedules.pricing import price_drip_feed, price_subscription, share_of
+from app.schedules.pricing import price_drip_feed, price_subscription
+from app.schedules.starting import SCHEDULE, form_place, start
 from app.schedules.states import UNENDED, Move, ScheduleKind, ScheduleState
-
-SCHEDULE: Final = "schedule"
-ACTOR: Final = Actor("system", "schedules")
-SPENDING_STOPPED: Final = "spending_stopped"
-LOOK_AGAIN: Final = timedelta(hours=1)
-"""How long a due run of an account that may not spend waits before it looks again."""
 
 
 async def place(
@@ -53,7 +43,7 @@ async def place(
     else:
         raise ValueError("an order without runs or a spend cap is no schedule")
     schedule = _row(await repository.next_id(session), book_id, priced)
-    schedule.sealed = seal_form_at(keys, _place(schedule.id), item.form)
+    schedule.sealed = seal_form_at(keys, form_place(schedule.id), priced.item.form)
     schedule.created_at = schedule.next_at = now
     schedule.deliver_by = now + timedelta(
         hours=schedule.deliver_hours,
@@ -62,7 +52,7 @@ async def place(
     await repository.insert(session, schedule, actor)
     await ledger.hold_schedule(session, book_id, schedule.id, priced.charge)
     if schedule.kind == ScheduleKind.SUBSCRIPTION:
-        return await _start(session, keys, schedule, actor)
+        return await start(session, keys, schedule, priced.item.form, actor)
     await work.put(session, SCHEDULE, str(schedule.id))
     return schedule
 
@@ -91,88 +81,6 @@ def _row(number: int, book_id: UUID, priced: Priced) -> Schedule:
         reference=priced.item.reference,
         version=1,
     )
-
-
-def _place(number: int) -> Place:
-    return Place("schedules", "sealed", str(number))
-
-
-async def start_due(
-    session: Session, keys: KeyRing, lease: Lease, ref: str, *, time_scale: float
-) -> None:
-    """Start the next run of one schedule, if its time has come; the work moves on to the next.
-
-    May be run again: a run is counted in the transaction that places it, and whoever lost the
-    lease starts none. However late it is, one run starts, and the next comes a whole interval
-    after it: runs that were missed are not made up for all at once, and a clock that is set back
-    starts nothing early. `time_scale` shortens the interval where simulators deliver.
-    """
-    if not await work.lock_held(session, lease, [ref]):
-        return
-    schedule = await repository.lock(session, int(ref))
-    if schedule is None or schedule.next_at is None or schedule.state != ScheduleState.ACTIVE:
-        await work.finish(session, SCHEDULE, [ref])
-        return
-    if schedule.next_at > now_of(session):
-        await work.put_back(session, SCHEDULE, [ref], due_at=schedule.next_at)
-        return
-    if not await ledger.may_spend(session, schedule.book_id):
-        await repository.set_wait_reason(session, schedule.id, SPENDING_STOPPED)
-        await work.put_back(session, SCHEDULE, [ref], due_at=now_of(session) + LOOK_AGAIN)
-        return
-    offer = (await catalog.offers(session, [schedule.service_id])).get(schedule.service_id)
-    scale = time_scale if offer is not None and offer.is_simulated else 1.0
-    schedule = await _start(session, keys, schedule, ACTOR, scale=scale)
-    if schedule.next_at is None:
-        await work.finish(session, SCHEDULE, [ref])
-    else:
-        await work.put_back(session, SCHEDULE, [ref], due_at=schedule.next_at)
-
-
-async def _start(
-    session: Session, keys: KeyRing, schedule: Schedule, actor: Actor, *, scale: float = 1.0
-) -> Schedule:
-    number, now = schedule.started + 1, now_of(session)
-    charge = share_of(Money(schedule.charge), number=number, runs=schedule.runs)
-    is_drip_feed = schedule.kind == ScheduleKind.DRIP_FEED
-    run = Run(
-        schedule_id=schedule.id,
-        number=number,
-        book_id=schedule.book_id,
-        service_id=schedule.service_id,
-        form=open_form_at(keys, _place(schedule.id), schedule.sealed),
-        quantity=schedule.quantity,
-        units=schedule.quantity if is_drip_feed else None,
-        charge=charge,
-        rate=Money(schedule.rate_micros),
-        price_unit=schedule.price_unit,
-        markup_basis_points=schedule.markup_basis_points,
-        cost=Money(schedule.cost_micros),
-        reference=schedule.reference,
-        deliver_by=now + timedelta(hours=schedule.deliver_hours),
-    )
-    order = await runs.start(session, keys, run, actor=actor)
-    is_last = number == schedule.runs
-    return await repository.change(
-        session,
-        schedule,
-        Move.RUN,
-        actor,
-        target=ScheduleState.PLACED if is_last else None,
-        data={"run": number, "order_id": order.id},
-        values={
-            "started": number,
-            "held": schedule.held - charge.micros,
-            "allocated": schedule.allocated + charge.micros,
-            "wait_reason": None,
-            "next_at": None if is_last else now + _interval(schedule) / scale,
-            "ended_at": now if is_last else None,
-        },
-    )
-
-
-def _interval(schedule: Schedule) -> timedelta:
-    return timedelta(minutes=schedule.interval_minutes or 0)
 
 
 async def pause(session: Session, book_id: UUID, number: int, *, actor: Actor) -> Schedule:
@@ -205,7 +113,12 @@ async def resume(session: Session, book_id: UUID, number: int, *, actor: Actor) 
         raise OrderNotResumable
     await work.put(session, SCHEDULE, str(number), due_at=schedule.next_at)
     return await repository.change(
-        session, schedule, Move.RESUME, actor, target=ScheduleState.ACTIVE
+        session,
+        schedule,
+        Move.RESUME,
+        actor,
+        target=ScheduleState.ACTIVE,
+        values={"wait_reason": None},
     )
 
 
@@ -274,7 +187,22 @@ async def page(
     session: Session, book_id: UUID, *, after: int | None, limit: int
 ) -> Sequence[Schedule]:
     """Newest first."""
-    return await repository.page(session, book_id, after=after, limit=limit)
+    return await repository.page(session, book_id=book_id, after=after, limit=limit)
+
+
+async def every_page(
+    session: Session, *, state: ScheduleState | None, after: int | None, limit: int
+) -> Sequence[Schedule]:
+    """Those of all resellers, newest first."""
+    return await repository.page(session, state=state, after=after, limit=limit)
+
+
+async def get(session: Session, number: int) -> Schedule:
+    """Whosever it is. Raises NotFound."""
+    schedule = await repository.find(session, number)
+    if schedule is None:
+        raise NotFound
+    return schedule
 
 
 async def events(
@@ -282,47 +210,6 @@ async def events(
 ) -> Sequence[ScheduleEvent]:
     """The timeline, from the first event on."""
     return await repository.events_of(session, number, after=after, limit=limit)
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """A schedule with what its runs come to; `order` is the one order of a subscription."""
-
-    schedule: Schedule
-    tally: RunTally
-    link: str | None
-    order: Order | None
-
-    @property
-    def refunded(self) -> Money:
-        """Of the whole purchase: what no run was started for, and what runs gave back."""
-        return Money(self.schedule.refunded) + Money(self.tally.refunded_micros)
-
-    @property
-    def remains(self) -> int | None:
-        """What is undelivered of all runs, started or not; of a subscription nobody can say."""
-        if self.order is not None:
-            return None
-        yet_to_start = self.schedule.runs - self.schedule.started
-        return self.tally.remains + yet_to_start * self.schedule.quantity
-
-
-async def overviews(
-    session: Session, keys: KeyRing, schedules: Sequence[Schedule]
-) -> list[Overview]:
-    """How each of these schedules stands, in two look-ups for all."""
-    tallies = await runs.tallies(session, [one.id for one in schedules])
-    kept = [one.id for one in schedules if one.kind == ScheduleKind.SUBSCRIPTION]
-    orders = await runs.firsts(session, kept) if kept else {}
-    return [
-        Overview(
-            one,
-            tallies[one.id],
-            open_form_at(keys, _place(one.id), one.sealed).link,
-            orders.get(one.id),
-        )
-        for one in schedules
-    ]
 
 
 async def reseal(session: Session, keys: KeyRing, *, after: int, limit: int) -> tuple[int, int]:
@@ -333,7 +220,7 @@ async def reseal(session: Session, keys: KeyRing, *, after: int, limit: int) -> 
         session, bytes.fromhex(keys.current_id), after=after, limit=limit
     )
     for one in found:
-        form = open_form_at(keys, _place(one.id), one.sealed)
-        one.sealed = seal_form_at(keys, _place(one.id), form)
+        form = open_form_at(keys, form_place(one.id), one.sealed)
+        one.sealed = seal_form_at(keys, form_place(one.id), form)
     await session.flush()  # nothing else writes these rows out
     return len(found), found[-1].id if found else after

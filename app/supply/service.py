@@ -17,7 +17,7 @@ from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
 from app.core.money import MICROS_PER_UNIT, Money
 from app.core.uow import now_of
-from app.providers.protocol import Capability, ProviderAccount, Timeouts
+from app.providers.protocol import Capability, ProviderAccount, ServiceType, Timeouts
 from app.providers.registry import ADAPTERS, dialect_of
 from app.supply import repository
 from app.supply.errors import ProviderNameTaken
@@ -145,6 +145,13 @@ def scale_of(provider: Provider, time_scale: float) -> float:
 def can(provider: Provider, capability: Capability) -> bool:
     """Whether this provider's dialect has such a call at all."""
     return capability in dialect_of(provider.adapter).capabilities
+
+
+def takes(adapter: str, service_type: ServiceType) -> bool:
+    """Whether orders of this type can be given to a provider of this dialect."""
+    if service_type is not ServiceType.SUBSCRIPTIONS:
+        return True
+    return Capability.SUBSCRIPTIONS in dialect_of(adapter).capabilities
 
 
 def ids_per_status_call(provider: Provider) -> int:

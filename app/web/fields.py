@@ -6,7 +6,15 @@ import re
 from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StrictInt,
+    StrictStr,
+)
 
 from app.core.money import Money
 
@@ -71,5 +79,6 @@ Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]
 MoneyText = Annotated[
     Money,
     BeforeValidator(read_money, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str, when_used="json"),
     Field(json_schema_extra={"type": "string"}),
 ]

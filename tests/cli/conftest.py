@@ -8,6 +8,9 @@ import pytest
 
 from app.cli.main import main
 from app.core.settings import Settings
+from tests.orders.conftest import desk
+
+__all__ = ["bare_shell", "desk", "shell"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ import pytest
 
 from app.core.settings import Settings
 from app.orders.states import OrderState
+from app.providers.forms import ServiceType
+from app.providers.protocol import RefusalKind
 from tests.cli.conftest import Shell
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import World
+from tests.orders.conftest import Desk, refused
 
 pytestmark = pytest.mark.committing
 
@@ -93,3 +96,19 @@ async def test_what_people_fulfil_is_listed_without_its_links(
     assert str(order["id"]) in told
     assert service.name in told
     assert order["link"] not in told
+
+
+async def test_a_package_that_came_in_part_is_settled_by_an_amount(
+    shell: Shell, world: World, desk: Desk
+) -> None:
+    reseller, provider = await world.reseller(balance="10.00"), await world.provider()
+    service = await world.service(type=ServiceType.PACKAGE, rate="6.00", routes=[provider])
+    order = await world.order(reseller, service)
+    await desk.submit(provider, refused(RefusalKind.UNSEEN))
+    wanted = ["orders", "resolve", str(order["id"]), "partial", "--reason", "asked them"]
+
+    assert "refunded must be above 0" in await refuse(shell, *wanted)
+    assert "refunded: must be a decimal" in await refuse(shell, *wanted, "--refunded", "much")
+    await run(shell, *wanted, "--refunded", "2.50")
+
+    assert str((await world.balance(reseller)).available) == "6.50"

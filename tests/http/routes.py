@@ -17,6 +17,7 @@ NOBODY: Final = "0" * 32
 ABSENT: Final = {
     "order_id": "1",
     "refill_id": "1",
+    "schedule_id": "1",
     "service_id": "999999999",
     "key_id": f"key_{NOBODY}",
     "reseller_id": f"rsl_{NOBODY}",
@@ -83,6 +84,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "operatorPutMarkupRule": {"percent_basis_points": 3000},
     "operatorHoldOrder": {"reason": "under review"},
     "operatorCancelOrder": {"reason": "asked by phone"},
+    "operatorPauseSchedule": {"reason": "under review"},
+    "operatorCancelSchedule": {"reason": "asked by phone"},
     "operatorResolveOrder": {"outcome": "written_off", "reason": "nobody knows"},
     "operatorTellProgress": {"status": "in_progress", "start_count": 100, "remains": 40},
     "operatorResolveRefill": {"outcome": "not_taken", "reason": "their log shows no refill"},

@@ -23,6 +23,8 @@ _NO_RULE_BEYOND_THE_SCHEMA: Final = {
     "operatorPutMarkupRule",
     "operatorHoldOrder",
     "operatorCancelOrder",
+    "operatorPauseSchedule",
+    "operatorCancelSchedule",
     "operatorResolveRefill",
     "operatorCreateOperator",
     "operatorCreateOperatorKey",

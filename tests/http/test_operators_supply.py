@@ -466,6 +466,20 @@ class TestRoutes:
         one_more = await call(client, operator, "POST", path, body | {"provider_service": "102"})
         assert pointers(problem(one_more, 422, "invalid-input")) == ["/provider_service"]
 
+    async def test_a_subscription_is_routed_only_to_a_provider_that_can_run_it(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator = await world.operator()
+        service = await world.service(type=ServiceType.SUBSCRIPTIONS, routes=[])
+        for adapter, status in (("manual", 422), ("smoservice", 422), ("panel_v2", 201)):
+            provider = await world.provider(adapter=adapter)
+            body = BODIES["operatorCreateRoute"]
+            body = body | {"provider_id": supply.public_provider_id(provider.id)}
+            answer = await call(client, operator, "POST", f"/services/{service.id}/routes", body)
+            assert answer.status_code == status, answer.text
+            if status == 422:
+                assert pointers(problem(answer, 422, "invalid-input")) == ["/provider_id"]
+
     async def test_an_absent_provider_or_service_has_no_route(
         self, client: httpx.AsyncClient, world: World
     ) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.core.clock import Clock
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from tests.fixtures.supplying import Worker
 from tests.fixtures.world import LINK, ResellerCaller, World, order_body
 from tests.http.conftest import ChangeStanding

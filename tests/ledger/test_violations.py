@@ -15,7 +15,7 @@ from app.core.runtime import Runtime
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.service import Violation
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import World
 

@@ -8,7 +8,10 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import text
 
+from app.catalog import mirror
 from app.catalog import service as catalog
+from app.catalog.mirror import SYNC
+from app.core import work
 from app.core.clock import Clock
 from app.core.money import ZERO, Money
 from app.core.runtime import Runtime
@@ -222,6 +225,26 @@ async def test_a_service_that_is_gone_closes_its_route_for_all_orders(
     assert states[first.id].closed_reason == "said service_gone"
     later = await world.order(service=service)
     assert (await desk.work_of(later["id"]))["dispatch"].lane == str(second.id)
+
+
+async def test_what_is_gone_is_synced_soon_and_goes_off_sale_with_its_last_route(
+    world: World, desk: Desk, runtime: Runtime
+) -> None:
+    first, second = await world.provider(), await world.provider()
+    routes = [RouteTo(first, priority=1), RouteTo(second, priority=2)]
+    service = await world.service(routes=routes)
+    async with runtime.uow.begin() as session:
+        await mirror.promise(session)
+        later = {"due_at": runtime.clock.now() + timedelta(hours=6)}
+        await session.execute(text("UPDATE work SET due_at = :due_at WHERE kind = 'sync'"), later)
+    await world.order(service=service)
+    on_sale = []
+    for provider in (first, second):
+        await desk.submit(provider, refused(K.SERVICE_GONE))
+        async with runtime.uow.begin() as session:
+            assert str(provider.id) in await work.due_lanes(session, SYNC)
+            on_sale.append((await catalog.get(session, service.id)).state)
+    assert on_sale == ["on_sale", "off_sale"]
 
 
 async def test_an_order_id_that_another_order_has_is_an_unknown_outcome(

@@ -15,10 +15,11 @@ from app.orders import dispatch, link_locks, outcomes, resolving
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import LinkBusy
+from app.orders.hand_settlement import Settlement
 from app.orders.link_locks import look_again_after
 from app.orders.models import Order
 from app.orders.pricing import NewOrder
-from app.orders.resolving import ABSENCE_AFTER, Settlement
+from app.orders.resolving import ABSENCE_AFTER
 from app.orders.states import OrderState
 from app.providers.forms import OrderForm
 from app.providers.protocol import (

@@ -15,8 +15,9 @@ from app.orders import attempt_repository, resolving
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
+from app.orders.hand_settlement import Settlement
 from app.orders.models import Order
-from app.orders.resolving import ABSENCE_AFTER, RECONCILE_EVERY, Settlement
+from app.orders.resolving import ABSENCE_AFTER, RECONCILE_EVERY
 from app.orders.states import OrderState
 from app.providers.protocol import (
     Accepted,

@@ -8,6 +8,7 @@ from app.core.money import Money
 from app.core.runtime import Runtime
 from app.ledger import service as ledger
 from app.orders.states import OrderState
+from app.panel import actions
 from app.panel.words import ORDER_STATUS, TYPE_NAME
 from app.providers.forms import ServiceType
 from app.providers.protocol import ProviderState
@@ -15,7 +16,7 @@ from app.resellers.models import Mode
 from app.resellers.scopes import Scope
 from tests.fixtures.world import World
 from tests.orders.conftest import Desk, progress
-from tests.panel.conftest import Panel, wire_fields
+from tests.panel.conftest import Panel, said, wire_fields
 
 TYPES = sorted(set(ServiceType) - {ServiceType.SUBSCRIPTIONS})
 ONE = {ServiceType.PACKAGE, ServiceType.CUSTOM_COMMENTS_PACKAGE}
@@ -71,6 +72,18 @@ class TestServices:
                 "description": "",
             },
         ]
+
+    async def test_services_are_read_page_by_page_and_never_cut_off(
+        self, panel: Panel, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reseller, provider = await world.reseller(), await world.provider()
+        made = [(await world.service(routes=[provider])).id for _ in range(4)]
+        monkeypatch.setattr(actions, "SERVICES_PER_READ", 2)
+        assert [one["service"] for one in await panel(reseller, "services")] == made
+        monkeypatch.setattr(actions, "READS_MAX", 2)
+        form = {"key": reseller.key, "action": "services"}
+        answer = await panel.client.post("/api/v2", data=form)
+        assert list(said(answer, status=503)) == ["error"]
 
     def test_every_type_has_its_name(self) -> None:
         assert set(TYPE_NAME) == set(ServiceType)

@@ -9,8 +9,8 @@ import pytest
 from app.core import work
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.schedules import service as schedules
-from app.schedules.service import SCHEDULE
+from app.schedules import starting
+from app.schedules.starting import SCHEDULE
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import ResellerCaller, World
 
@@ -59,7 +59,7 @@ async def test_ten_runs_are_ten_orders_though_a_worker_is_killed_and_the_clock_m
     clock.move(timedelta(days=1))
     await worker.until_idle()
     async with runtime.uow.begin() as session:
-        await schedules.start_due(session, runtime.keys, lost, str(order["id"]), time_scale=1.0)
+        await starting.start_due(session, runtime.keys, lost, str(order["id"]), time_scale=1.0)
     assert (await read(client, reseller, order))["runs"]["started"] == 4
     clock.move(timedelta(hours=-5))
     await worker.until_idle()

@@ -10,7 +10,7 @@ from app.core.runtime import Runtime
 from app.orders import runs
 from app.orders.errors import OrderNotCancelable
 from app.schedules import service as schedules
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from tests.fixtures.supplying import Worker
 from tests.fixtures.world import World
 from tests.orders.conftest import RESELLER, Desk

@@ -18,7 +18,7 @@ from app.providers.forms import ServiceType
 from app.providers.protocol import Progress, ProviderState
 from app.supply.models import Provider
 from tests.fixtures.supplying import Simulator, Worker
-from tests.fixtures.world import ResellerCaller, World
+from tests.fixtures.world import ResellerCaller, RouteTo, World
 from tests.orders.conftest import Desk, progress
 
 S = ProviderState
@@ -70,6 +70,10 @@ TABLE: list[tuple[Progress, Decision]] = [
     (said(S.CANCELED, posts=3), short(OrderState.PARTIAL, 700)),
     (said(S.CANCELED, posts=0, charge=0), short(OrderState.CANCELED, 1_000)),
     (said(S.CANCELED), UNTOLD),
+    # Canceled once all that the cap pays for has come: nothing is missing.
+    (said(S.CANCELED, posts=10), done(0)),
+    (said(S.CANCELED, posts=10, charge=400), done(200)),
+    (said(S.CANCELED, posts=12, charge=500), done(0)),
     (said(S.PARTIAL, posts=1), short(OrderState.PARTIAL, 900)),
     (said(S.FAILED, posts=3), Review("provider_failed")),
 ]
@@ -219,6 +223,8 @@ async def test_what_a_subscription_must_say_is_told_by_field(
     today = clock.now().date().isoformat()
     for wrong, field in (
         ({"spend_cap": "0.39"}, "/spend_cap"),
+        ({"spend_cap": "1.19", "posts": 2, "old_posts": 1}, "/spend_cap"),
+        ({"spend_cap": "1.19", "old_posts": 2}, "/spend_cap"),
         ({"spend_cap": "0"}, "/spend_cap"),
         ({"max": service.max_quantity + 1}, "/max"),
         ({"min": 0}, "/min"),
@@ -251,3 +257,114 @@ async def test_a_subscription_is_never_handed_on_where_a_post_would_cost_more_th
     async with desk.runtime.uow.begin() as session:
         [run] = await runs.page(session, placed["id"], after=0, limit=1)
     assert run.state == OrderState.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("asked", "posts"),
+    [
+        ({"spend_cap": "5.00"}, 12),
+        ({"spend_cap": "5.00", "old_posts": 2}, 10),
+        ({"spend_cap": "5.00", "posts": 3, "old_posts": 2}, 3),
+        ({"spend_cap": "1.20", "posts": 2, "old_posts": 1}, 2),
+    ],
+)
+async def test_a_provider_is_told_no_more_posts_than_the_cap_pays_for(
+    asked: dict[str, Any], posts: int, world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    await world.order(service=await service_of(world, provider), **ASKED, **asked)
+    [handover] = (await desk.submit(provider)).handovers
+    assert handover.submission.form.posts == posts
+    assert handover.submission.form.old_posts == asked.get("old_posts")
+
+
+async def cancel_requests(desk: Desk, order: int) -> int:
+    return (await desk.event_types(order)).count("cancel_requested")
+
+
+@pytest.mark.parametrize("told", [{"posts": 12}, {"charge_micros": 1_200_000}])
+async def test_a_provider_that_goes_on_with_the_cap_used_up_is_asked_once_to_cancel(
+    told: dict[str, int], world: World, desk: Desk, client: httpx.AsyncClient
+) -> None:
+    provider, reseller = await world.provider(), await world.reseller()
+    service = await service_of(world, provider, cancel=False)
+    placed = await world.order(reseller, service, **ASKED, spend_cap="5.00")
+    [run] = (await desk.submit(provider)).handovers
+    await desk.hear(provider, progress(S.IN_PROGRESS, posts=11, charge_micros=1_100_000))
+    assert await cancel_requests(desk, run.order_id) == 0
+
+    await desk.hear(provider, progress(S.IN_PROGRESS, **told))
+    await desk.hear(provider, progress(S.IN_PROGRESS, **told))
+
+    assert await cancel_requests(desk, run.order_id) == 1
+    assert "cancel" in await desk.work_of(run.order_id)
+    assert str((await world.balance(reseller)).held) == "5.00"
+    await desk.hear(provider, progress(S.CANCELED, **told))
+    seen = await get(client, reseller, placed)
+    assert (seen["status"], seen["refunded"]["amount"]) == ("completed", "0.20")
+
+
+async def test_what_is_delivered_beyond_the_cap_is_the_houses_loss_and_is_told(
+    world: World, desk: Desk, client: httpx.AsyncClient
+) -> None:
+    provider, reseller = await world.provider(), await world.reseller()
+    placed = await world.order(
+        reseller, await service_of(world, provider), **ASKED, spend_cap="2.00"
+    )
+    [run] = (await desk.submit(provider)).handovers
+    for _ in range(2):
+        await desk.hear(provider, progress(S.IN_PROGRESS, posts=7))
+    await desk.hear(provider, progress(S.COMPLETED, posts=8))
+
+    seen = await get(client, reseller, placed)
+    assert (seen["status"], seen["refunded"]["amount"]) == ("completed", "0.00")
+    told = [one.data for one in await desk.events(run.order_id) if one.type == "observation"]
+    assert [(one["why"], one["posts"]) for one in told] == [
+        ("delivered_beyond_spend_cap", posts) for posts in (7, 8)
+    ]
+
+
+async def people_take_over(desk: Desk, provider: Provider) -> None:
+    """As a route stands that was made before anybody asked what its provider can do."""
+    async with desk.runtime.uow.begin() as session:
+        await session.execute(
+            text("UPDATE providers SET adapter = 'manual' WHERE id = :id"), {"id": provider.id}
+        )
+
+
+async def test_a_subscription_is_not_given_to_a_provider_that_cannot_run_it(
+    world: World, desk: Desk, client: httpx.AsyncClient
+) -> None:
+    first, second, reseller = await world.provider(), await world.provider(), await world.reseller()
+    routes = [RouteTo(one, priority=place) for place, one in enumerate((first, second))]
+    service = await world.service(type=ServiceType.SUBSCRIPTIONS, rate="2.00", routes=routes)
+    await people_take_over(desk, first)
+
+    await world.order(reseller, service, **ASKED, spend_cap="5.00")
+    assert await desk.lease(first) is None
+    [taken] = (await desk.submit(second)).handovers
+    told = [one.data for one in await desk.events(taken.order_id) if one.type == "take"]
+    assert "type_not_taken" in str(told)
+
+    await people_take_over(desk, second)
+    body = {"service_id": service.id, **ASKED, "spend_cap": "5.00"}
+    answer = await client.post(
+        "/v1/orders", json=body, headers=reseller.headers | {"Idempotency-Key": "k"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "service-unavailable")
+
+
+async def test_a_subscription_that_nobody_can_follow_is_no_work_for_people_but_for_a_person(
+    world: World, desk: Desk, worker: Worker, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    provider, operator = await world.provider(), await world.operator()
+    await world.order(service=await service_of(world, provider), **ASKED, spend_cap="5.00")
+    [run] = (await desk.submit(provider)).handovers
+    await people_take_over(desk, provider)
+
+    listed = await client.get("/v1/operator/work-list", headers=operator.headers)
+    clock.move(timedelta(minutes=1))
+    await worker.follow(provider)
+
+    assert listed.json()["data"] == []
+    assert (await world.row(run.order_id)).state == OrderState.NEEDS_REVIEW

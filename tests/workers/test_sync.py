@@ -376,6 +376,28 @@ class TestQuarantine:
         assert closed(await desk.route(service)) == "vanished"
         assert ("101", "returned") in await desk.history()
 
+    async def test_a_route_over_what_is_gone_is_closed_when_it_is_added_and_when_it_is_synced(
+        self, desk: Desk
+    ) -> None:
+        provider = await desk.world.provider()
+        others = [listed(n) for n in range(5)]
+        await desk.sync(provider, listed(), *others)
+        for _ in range(2):
+            await desk.sync(provider, *others)
+        service = await desk.world.service(routes=[RouteTo(provider)])
+        assert closed(await desk.route(service)) == "vanished"
+
+        route = catalog.public_route_id((await desk.route(service)).id)
+        async with desk.runtime.uow.begin() as session:
+            await catalog.change_route(session, service.id, route, {"state": "open"})
+        await desk.sync(provider)
+        assert closed(await desk.route(service)) == "quarantine"
+        assert (await desk.finding()).kind == "vanished"
+        await desk.sync(provider)
+        assert len(await desk.findings()) == 1
+        await desk.sync(provider, listed(), *others)
+        assert closed(await desk.route(service)) is None
+
     async def test_an_id_that_is_listed_twice_is_not_believed_either_time(self, desk: Desk) -> None:
         provider, service = await desk.open()
         await desk.sync(provider, listed(rate="0.51"), listed(rate="0.52"), listed(7))

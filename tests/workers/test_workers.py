@@ -32,7 +32,7 @@ from app.orders.canceling import CANCEL
 from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.states import RUNNING
 from app.providers.wire import Wire
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE
 from app.supply import protection
 from app.supply import service as supply
 from app.supply.models import Provider
