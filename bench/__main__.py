@@ -7,7 +7,7 @@ import sys
 
 import uvloop
 
-from bench import dispatch, intake, report, sync
+from bench import dispatch, intake, isolation, report, sync
 from bench.report import Line, Table
 from bench.stage import Stage, raised
 
@@ -19,6 +19,8 @@ def main() -> int:
     with raised() as stage:
         if options.only in {None, "dispatch"}:
             report.add_dispatch(table, uvloop.run(dispatch.measure(stage)))
+        if options.only in {None, "isolation"}:
+            report.add_isolation(table, uvloop.run(isolation.measure(stage)))
         if options.only in {None, "intake"}:
             report.add_intake(table, uvloop.run(intake.measure(stage)))
         if options.only in {None, "sync"}:
@@ -43,7 +45,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("--no-limits", action="store_true", help="print only, and exit 0")
     parser.add_argument(
-        "--only", choices=["intake", "dispatch", "sync"], help="measure one of them"
+        "--only", choices=["dispatch", "isolation", "intake", "sync"], help="measure one of them"
     )
     return parser.parse_args()
 

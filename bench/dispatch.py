@@ -7,7 +7,8 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -26,6 +27,7 @@ from bench.memory import Memory, memory_of
 from bench.stage import HERE, Stage
 
 ROUNDS: Final = 4
+SERVICE: Final = 2
 WARM_UP: Final = 200
 ORDERS: Final = 1_000
 _BATCH: Final = 100
@@ -55,20 +57,25 @@ async def measure(stage: Stage) -> Dispatch:
     """Let the worker and the bare loop place as many orders in turn."""
     product, bare = [], []
     memory: Memory | None = None
-    async with bounded_client(_BOUNDS) as client:
-        log = _ProviderLog(client, f"{stage.provider_control_url}/accepted")
+    async with provider_log(stage) as log:
         for _ in range(ROUNDS):
-            await _place_orders(stage)
+            await place_orders(stage, SERVICE, WARM_UP + ORDERS)
             seen = await log.length()
-            memory = await _work(stage, log, until=seen + WARM_UP + ORDERS)
+            memory = await work(stage, log, until=seen + WARM_UP + ORDERS)
             product.append(await log.rate(since=seen))
             bare.append(await _bare(stage, log, "fresh"))
         kept = await _bare(stage, log, "kept")
     return Dispatch(product, bare, kept, memory, stage.in_flight_max)
 
 
+@asynccontextmanager
+async def provider_log(stage: Stage) -> AsyncIterator[ProviderLog]:
+    async with bounded_client(_BOUNDS) as client:
+        yield ProviderLog(client, f"{stage.provider_control_url}/accepted")
+
+
 @dataclass(frozen=True, slots=True)
-class _ProviderLog:
+class ProviderLog:
     """What the simulator has accepted, in order, with its own times."""
 
     client: AsyncClient
@@ -90,17 +97,17 @@ class _ProviderLog:
         return entries
 
 
-async def _place_orders(stage: Stage) -> None:
+async def place_orders(stage: Stage, service_id: int, count: int) -> None:
     """Before the clock starts, with no worker about."""
     async with opened(stage.settings) as runtime:
-        for number in range((WARM_UP + ORDERS) // _BATCH):
+        for number, start in enumerate(range(0, count, _BATCH)):
             shop = stage.shops[number % len(stage.shops)]
             items = [
                 NewOrder(
-                    2,
+                    service_id,
                     OrderForm(link=f"https://www.instagram.com/p/{uuid.uuid4()}", quantity=100),
                 )
-                for _ in range(_BATCH)
+                for _ in range(min(_BATCH, count - start))
             ]
             async with runtime.uow.begin() as session:
                 placed = await orders.place_batch(
@@ -110,8 +117,10 @@ async def _place_orders(stage: Stage) -> None:
                 raise SystemExit("An order to be handed over was refused.")
 
 
-async def _work(stage: Stage, log: _ProviderLog, *, until: int) -> Memory | None:
-    """A worker process from its start until the provider has everything."""
+async def work(
+    stage: Stage, log: ProviderLog, *, until: int, then: Callable[[], Awaitable[None]] | None = None
+) -> Memory | None:
+    """A worker process from its start until the provider has everything; `then` before it ends."""
     [metrics_port] = free_ports(1)
     deadline = time.monotonic() + _SECONDS_MAX
     with stage.processes() as (supervisor, processes):
@@ -121,10 +130,13 @@ async def _work(stage: Stage, log: _ProviderLog, *, until: int) -> Memory | None
                 raise SystemExit("The worker did not hand over all orders.")
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
         [pid] = supervisor.pids()["worker"]
-        return memory_of(pid)
+        memory = memory_of(pid)
+        if then is not None:
+            await then()
+        return memory
 
 
-async def _bare(stage: Stage, log: _ProviderLog, connections: Literal["fresh", "kept"]) -> float:
+async def _bare(stage: Stage, log: ProviderLog, connections: Literal["fresh", "kept"]) -> float:
     seen = await log.length()
     arguments = [stage.provider_url, str(WARM_UP + ORDERS), str(stage.in_flight_max), connections]
     process = await asyncio.create_subprocess_exec(

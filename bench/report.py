@@ -9,6 +9,7 @@ from typing import Final
 from bench import intake
 from bench.dispatch import ORDERS, WARM_UP, Dispatch
 from bench.intake import Intake
+from bench.isolation import Isolation
 from bench.load import Load
 from bench.memory import Memory
 from bench.sync import SERVICES, Sync
@@ -16,6 +17,7 @@ from bench.sync import SERVICES, Sync
 INTAKE_RATIO_MIN: Final = 0.5
 DISPATCH_RATIO_MIN: Final = 0.5
 SYNC_RATIO_MIN: Final = 0.05
+ISOLATION_RATIO_MIN: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,18 @@ def add_dispatch(table: Table, measured: Dispatch) -> None:
         Line("  bare httpx loop, kept connections (not compared)", _rates([measured.bare_kept])),
         _ratio(measured.ratio, DISPATCH_RATIO_MIN),
         Line("  memory of the worker process", _memory(measured.worker_memory)),
+    )
+
+
+def add_isolation(table: Table, measured: Isolation) -> None:
+    table.add(
+        Line(f"Isolation: {len(measured.alone)} rounds of {ORDERS} orders to a sound provider"),
+        Line("  by themselves", _rates(measured.alone)),
+        Line(
+            f"  while {measured.hanging_calls} calls of the same worker hang at another",
+            _rates(measured.beside),
+        ),
+        _ratio(measured.ratio, ISOLATION_RATIO_MIN),
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.fixtures")
 
+from tests.fixtures import profiles  # noqa: E402, F401 - registers them
 from tests.fixtures.database import database_url, shared_database, template  # noqa: E402
 from tests.fixtures.running import another_runtime, clock, runtime, settings, shared_engine  # noqa: E402
 from tests.fixtures.servers import servers, stack  # noqa: E402

@@ -75,7 +75,7 @@ async def _sync_if_admitted(context: WorkerContext, provider_id: UUID) -> timede
         grant = await protection.admit_reads(session, provider_id)
         if isinstance(grant, Closed):
             return grant
-        await protection.spend_calls(session, grant.provider, 1)
+        await protection.spend_reads(session, grant.provider, 1)
         return None
 
     closed = await context.runtime.uow.run(admit)

@@ -14,7 +14,6 @@ from app.core import gauges, idempotency, work
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.logging import get_logger
-from app.core.metrics import PROVIDER_CALLS
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.files.service import COLLECT
@@ -26,12 +25,14 @@ from app.orders.refill_asking import sweep_refills
 from app.orders.refill_moves import REFILL_FOLLOW
 from app.orders.service import FOLLOW, RECONCILE
 from app.panel import adding
-from app.providers.protocol import Capability, ProviderUnreachable
+from app.providers.protocol import ProviderBalance, ProviderUnreachable
 from app.providers.registry import get_adapter
 from app.schedules.starting import SCHEDULE
 from app.supply import gauges as provider_gauges
 from app.supply import probing
 from app.supply import service as supply
+from app.supply.probing import Probe
+from workers.calls import counted
 from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
@@ -275,27 +276,41 @@ async def _do_each(leased: Lease, one: One, *, at_once: int) -> None:
 async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> None:
     """Learn a provider's balance; an answer closes its breaker, silence opens it again."""
     runtime, scale = context.runtime, context.settings.time_scale
-    async with runtime.uow.begin() as session:
-        provider = await supply.get(session, provider_id)
-        account = supply.account_of(provider, runtime.keys, time_scale=scale)
-    if not supply.can(provider, Capability.BALANCE):
+
+    async def begin(session: Session) -> Probe | None:
+        return await probing.begin_probe(
+            session, runtime.keys, leased, provider_id, time_scale=scale
+        )
+
+    probe = await runtime.uow.run(begin)
+    if probe is None:
+        return
+    if probe.call is None:
 
         async def unasked(session: Session) -> None:
             await probing.record_unasked(session, leased, provider_id, time_scale=scale)
 
         await runtime.uow.run(unasked, repeatable=True)
         return
-    adapter = get_adapter(account.adapter, context.wire)
+    adapter = get_adapter(probe.account.adapter, context.wire)
+    balance: ProviderBalance | None = None
+    wait: float | None = None
     try:
-        balance = await adapter.balance(account)
+        with counted(probe.provider_name, "balance"):
+            balance = await adapter.balance(probe.account)
     except ProviderUnreachable as trouble:
-        balance = None
-        PROVIDER_CALLS.labels(provider.name, "balance", trouble.kind).inc()
-        log.info("probe_failed", provider=provider.name, why=str(trouble))
-    else:
-        PROVIDER_CALLS.labels(provider.name, "balance", "answered").inc()
+        wait = trouble.retry_after_seconds
+        log.info("probe_failed", provider=probe.provider_name, why=str(trouble))
 
     async def transaction(session: Session) -> None:
-        await probing.record_probe(session, leased, provider_id, balance, time_scale=scale)
+        await probing.record_probe(
+            session,
+            leased,
+            provider_id,
+            balance,
+            time_scale=scale,
+            call=probe.call,
+            retry_after_seconds=wait,
+        )
 
     await runtime.uow.run(transaction, repeatable=True)

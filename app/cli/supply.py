@@ -21,6 +21,7 @@ from app.providers.protocol import Adapter, ProviderAccount, ProviderUnreachable
 from app.providers.registry import AdapterUnknown, dialect_of, get_adapter
 from app.providers.wire import Wire
 from app.supply import service as supply
+from app.supply.bounds import bound_of
 from app.supply.models import Provider
 from app.supply.schemas import ProviderCreate
 from app.supply.service import PauseReason
@@ -99,7 +100,7 @@ def list_providers() -> None:
 async def _list_providers() -> None:
     async with transaction() as (_, session):
         found = await supply.every(session)
-    columns = ["id", "name", "adapter", "state", "why", "balance", "url"]
+    columns = ["id", "name", "adapter", "state", "why", "at once", "balance", "url"]
     print_table("", columns, [_row(provider) for provider in found])
 
 
@@ -111,6 +112,7 @@ def _row(provider: Provider) -> list[str]:
         provider.adapter,
         "unreachable" if provider.breaker_open_until else provider.state,
         provider.pause_reason or "",
+        f"{bound_of(provider).at_once} of {provider.in_flight_max}",
         "" if balance is None else f"{balance} {provider.currency}",
         provider.base_url,
     ]

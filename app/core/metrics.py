@@ -33,6 +33,19 @@ PROVIDER_SECONDS: Final = Histogram(
     ["provider", "call"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 45),
 )
+PROVIDER_TURNED_AWAY: Final = Counter(
+    "smmos_provider_turned_away_total",
+    "Looks at a provider's work that found it closed, by why",
+    ["provider", "why"],
+)
+PROVIDER_BREAKER_OPENS: Final = Counter(
+    "smmos_provider_breaker_opens_total", "Openings of a provider's breaker", ["provider"]
+)
+PROVIDER_BOUND_CUTS: Final = Counter(
+    "smmos_provider_bound_cuts_total",
+    "Halvings of how many orders may be on their way to a provider at once",
+    ["provider"],
+)
 FENCED: Final = Counter(
     "smmos_fenced_records_total", "Records refused because the lease was lost", ["kind"]
 )

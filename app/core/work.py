@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -122,16 +122,12 @@ async def put_if_absent(
 
 
 _LOCK_LANE: Final = Statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-_LEASE: Final = Statement(
-    """
+_LEASE_UP_TO: Final = """
     WITH due AS (
         SELECT id FROM work
         WHERE kind = :kind AND lane = :lane AND lease_token IS NULL AND due_at <= :now
         ORDER BY due_at, id
-        LIMIT greatest(0, least(:limit, :in_flight_max - (
-            SELECT count(*) FROM work
-            WHERE kind = :kind AND lane = :lane AND lease_token IS NOT NULL
-                  AND NOT (ref = ANY(:over_refs) AND lease_token = ANY(:over_tokens)))))
+        LIMIT {rows}
         FOR UPDATE SKIP LOCKED
     )
     UPDATE work
@@ -140,6 +136,21 @@ _LEASE: Final = Statement(
     FROM due WHERE work.id = due.id
     RETURNING work.ref, work.tries
     """
+_LEASE: Final = Statement(
+    _LEASE_UP_TO.format(
+        rows="""greatest(0, least(:limit, :in_flight_max - (
+            SELECT count(*) FROM work
+            WHERE kind = :kind AND lane = :lane AND lease_token IS NOT NULL
+                  AND NOT (ref = ANY(:over_refs) AND lease_token = ANY(:over_tokens)))))"""
+    )
+)
+_LEASE_BATCH: Final = Statement(
+    _LEASE_UP_TO.format(
+        rows="""CASE WHEN :batches_max > (
+            SELECT count(DISTINCT lease_token) FROM work
+            WHERE kind = :kind AND lane = :lane AND lease_token IS NOT NULL)
+        THEN :limit ELSE 0 END"""
+    )
 )
 
 
@@ -159,19 +170,43 @@ async def lease(
     that the caller has leased and is done with, though it is not recorded yet, is told by `over`
     (ref and token), and is not counted.
     """
-    await _LOCK_LANE.rows(session, name=f"work:{kind}:{lane}")
-    token = new_id()
-    rows = await _LEASE.rows(
+    return await _lease(
         session,
-        kind=kind,
-        lane=lane,
-        now=now_of(session),
+        _LEASE,
+        kind,
+        lane,
         limit=limit,
         in_flight_max=in_flight_max,
-        token=token,
         seconds=seconds,
         over_refs=list(over),
         over_tokens=list(over.values()),
+    )
+
+
+async def lease_batch(
+    session: Session, kind: str, lane: str, *, limit: int, batches_max: int, seconds: float
+) -> Lease:
+    """Take what is due, at most `limit`, so that the lane never has more than `batches_max` leases
+    out, however many rows each has: for work of which a batch is one call. As exact as `lease`.
+    """
+    return await _lease(
+        session,
+        _LEASE_BATCH,
+        kind,
+        lane,
+        limit=limit,
+        batches_max=batches_max,
+        seconds=seconds,
+    )
+
+
+async def _lease(
+    session: Session, statement: Statement, kind: str, lane: str, **values: Any
+) -> Lease:
+    await _LOCK_LANE.rows(session, name=f"work:{kind}:{lane}")
+    token = new_id()
+    rows = await statement.rows(
+        session, kind=kind, lane=lane, now=now_of(session), token=token, **values
     )
     tries = {row.ref: row.tries for row in rows}
     return Lease(kind, lane, token, tuple(tries), tries)

@@ -36,6 +36,7 @@ from app.providers.protocol import (
 )
 from app.supply import protection
 from app.supply import service as supply
+from app.supply.bounds import CANCEL_CALLS_MAX
 from app.supply.protection import Closed, Grant
 
 log = get_logger(__name__)
@@ -140,12 +141,12 @@ async def lease_cancels(
         return grant
     provider = grant.provider
     account = supply.account_of(provider, keys, time_scale=time_scale)
-    lease = await work.lease(
+    lease = await work.lease_batch(
         session,
         CANCEL,
         str(provider_id),
         limit=CANCEL_BATCH_MAX,
-        in_flight_max=CANCEL_BATCH_MAX,
+        batches_max=CANCEL_CALLS_MAX,
         seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
     )
     if not lease.refs:
@@ -171,6 +172,7 @@ async def record_cancel_failure(
         await _again_or_give_up(session, batch, order, retry_after_seconds)
     if not orders:
         return
+    await protection.record_asked_to_wait(session, batch.provider_id, retry_after_seconds)
     if answered:
         await protection.record_read_answers(session, batch.provider_id)
     else:

@@ -33,6 +33,7 @@ from app.orders.states import AttemptState, Move, OrderState
 from app.providers.protocol import ProviderAccount, Submission
 from app.supply import protection
 from app.supply import service as supply
+from app.supply.bounds import Bound
 from app.supply.models import Provider
 from app.supply.protection import Closed, Grant
 from app.supply.service import PauseReason
@@ -72,6 +73,8 @@ class Batch:
     time_scale: float
     trial: datetime | None
     """The provider's trial on which these orders are sent, as in the grant for them."""
+    bound: Bound
+    """How many could be on their way at once when these were leased."""
 
 
 async def lease_batch(
@@ -133,6 +136,7 @@ async def lease_batch(
         send_within_seconds=account.timeouts.total_seconds,
         time_scale=scale,
         trial=grant.trial,
+        bound=grant.bound,
     )
 
 

@@ -49,7 +49,7 @@ from app.providers.protocol import (
     StatusAnswer,
     Unreadable,
 )
-from app.supply import protection
+from app.supply import bounds, protection
 from app.supply import service as supply
 from app.supply.protection import Closed, Grant
 
@@ -59,7 +59,6 @@ POLL_MIN: Final = timedelta(seconds=30)
 POLL_MAX: Final = timedelta(minutes=15)
 POLL_AGE_SHARE: Final = 10
 """An order is polled after a tenth of its age again, within the two bounds."""
-CALLS_IN_FLIGHT_MAX: Final = 2
 RECORDED_TOGETHER_MAX: Final = 10
 LEASE_MARGIN_SECONDS: Final = 15.0
 PUT_OFF_MAX: Final = 1000
@@ -69,7 +68,10 @@ UNPOLLED_EVERY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Orders to ask one provider about in one call: provider order id → order id."""
+    """Orders to ask one provider about in one call: provider order id → order id.
+
+    `probe` names the call where it is the one that tries a provider which did not answer.
+    """
 
     lease: Lease
     provider_id: UUID
@@ -77,6 +79,7 @@ class Poll:
     account: ProviderAccount
     orders: dict[str, int]
     time_scale: float
+    probe: datetime | None = None
 
     def parts(self) -> list[Poll]:
         """The same in portions, each recorded in a transaction of its own: endings hold a wallet
@@ -103,7 +106,7 @@ async def lease_poll(
     """Up to 100 orders whose poll is due, as many as the budget has calls for; None when none is;
     Closed when it may not be asked.
     """
-    grant = await protection.admit_reads(session, provider_id)
+    grant = await protection.admit_reads(session, provider_id, may_probe=True)
     if not isinstance(grant, Grant):
         return grant
     provider = grant.provider
@@ -112,16 +115,20 @@ async def lease_poll(
         return None
     ids_per_call = supply.ids_per_status_call(provider)
     account = supply.account_of(provider, keys, time_scale=time_scale)
-    lease = await work.lease(
+    seconds = 2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS
+    lease = await work.lease_batch(
         session,
         FOLLOW,
         str(provider_id),
         limit=min(STATUS_BATCH_MAX, grant.calls * ids_per_call),
-        in_flight_max=CALLS_IN_FLIGHT_MAX * STATUS_BATCH_MAX,
-        seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
+        batches_max=bounds.STATUS_CALLS_MAX,
+        seconds=seconds,
     )
     if not lease.refs:
         return None
+    probe = None
+    if grant.is_for_probe:
+        probe = await bounds.begin_probe(session, provider, seconds=seconds)
     await protection.spend_reads(session, provider, math.ceil(len(lease.refs) / ids_per_call))
     orders = await repository.provider_order_ids(session, [int(ref) for ref in lease.refs])
     return Poll(
@@ -131,6 +138,7 @@ async def lease_poll(
         account=account,
         orders={given: order_id for order_id, given in orders.items()},
         time_scale=supply.scale_of(provider, time_scale),
+        probe=probe,
     )
 
 
@@ -166,11 +174,12 @@ async def record_failure(
         return
     wait = timedelta(seconds=retry_after_seconds or 0) or POLL_MIN / poll.time_scale
     await work.put_back(session, FOLLOW, held, due_at=now_of(session) + wait)
+    await protection.record_asked_to_wait(session, poll.provider_id, retry_after_seconds)
     if answered:
-        await protection.record_read_answers(session, poll.provider_id)
+        await protection.record_read_answers(session, poll.provider_id, probe=poll.probe)
     else:
         await protection.record_read_failures(
-            session, poll.provider_id, 1, time_scale=poll.time_scale
+            session, poll.provider_id, 1, time_scale=poll.time_scale, probe=poll.probe
         )
 
 
@@ -204,7 +213,7 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
         await work.put_back(session, FOLLOW, refs, due_at=due_at)
     await work.finish(session, FOLLOW, held - {str(order.id) for order in orders})
     if held:
-        await protection.record_read_answers(session, poll.provider_id)
+        await protection.record_read_answers(session, poll.provider_id, probe=poll.probe)
 
 
 def next_poll(order: Order, now: datetime, time_scale: float) -> datetime:

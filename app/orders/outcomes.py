@@ -37,7 +37,7 @@ from app.providers.protocol import (
     SubmitOutcome,
     Unconfirmed,
 )
-from app.supply import protection
+from app.supply import bounds, protection
 from app.supply import service as supply
 from app.supply.service import PauseReason
 
@@ -258,7 +258,7 @@ async def _next_route_or_fail(session: Session, order: Order, refused: Refused) 
 
 
 async def _judge_provider(session: Session, batch: Batch, outcomes: Outcomes) -> None:
-    """What the batch tells of the provider: its breaker, and the troubles that pause it."""
+    """What the batch tells of the provider: its breaker, its bound, the troubles that pause it."""
     answered = sum(isinstance(o, Accepted | Refused) for o in outcomes.values())
     silent = sum(
         isinstance(o, Unconfirmed) or (isinstance(o, NotSent) and not o.ours)
@@ -270,7 +270,12 @@ async def _judge_provider(session: Session, batch: Batch, outcomes: Outcomes) ->
         await protection.record_failures(
             session, batch.provider_id, silent, time_scale=batch.time_scale, trial=batch.trial
         )
-    await _pause_provider(session, batch, [o for o in outcomes.values() if isinstance(o, Refused)])
+    refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
+    if silent or any(refused.kind is RefusalKind.RATE_LIMITED for refused in refusals):
+        await bounds.record_trouble(session, batch.provider_id, batch.bound)
+    elif answered:
+        await bounds.record_clean(session, batch.provider_id, batch.bound, answered)
+    await _pause_provider(session, batch, refusals)
 
 
 async def _pause_provider(session: Session, batch: Batch, refusals: Sequence[Refused]) -> None:

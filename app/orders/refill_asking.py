@@ -31,12 +31,12 @@ from app.providers.protocol import (
 )
 from app.supply import protection
 from app.supply import service as supply
+from app.supply.bounds import REFILLS_ASKED_MAX
 from app.supply.protection import Closed, Grant
 
 log = get_logger(__name__)
 
 ACTOR: Final = Actor("system", "refills")
-ASKED_AT_ONCE_MAX: Final = 8
 LEASE_MARGIN_SECONDS: Final = 15.0
 ASKED_FOR_MAX: Final = timedelta(days=3)
 """So long is a provider tried that cannot be reached; then the refill has failed."""
@@ -70,22 +70,20 @@ async def lease_refills(
 ) -> RefillBatch | Closed | None:
     """requested → sending for what is due; its commit is the last before the first byte.
 
-    A pause stops no refill, for it costs nothing; an open breaker does, even one that is due to be
-    tried: what may be taken without an answer is never the thing to try with.
+    A pause stops no refill, for it costs nothing; an open breaker does: what may be taken without
+    an answer is never the thing to try with.
     """
     grant = await protection.admit_reads(session, provider_id)
     if not isinstance(grant, Grant):
         return grant
     provider = grant.provider
-    if provider.breaker_open_until is not None:
-        return Closed.BREAKER
     account = supply.account_of(provider, keys, time_scale=time_scale)
     lease = await work.lease(
         session,
         REFILL,
         str(provider_id),
-        limit=min(ASKED_AT_ONCE_MAX, grant.calls),
-        in_flight_max=provider.in_flight_max,
+        limit=min(REFILLS_ASKED_MAX, grant.calls),
+        in_flight_max=min(REFILLS_ASKED_MAX, provider.in_flight_max),
         seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
     )
     if not lease.refs:
@@ -214,6 +212,12 @@ async def _judge_provider(
         or (isinstance(said, ProviderUnreachable) and said.kind in _NO_ANSWER)
         for said in outcomes
     )
+    waits = [
+        said.retry_after_seconds or 0.0
+        for said in outcomes
+        if isinstance(said, ProviderUnreachable)
+    ]
+    await protection.record_asked_to_wait(session, batch.provider_id, max(waits, default=None))
     if len(outcomes) > silent:
         await protection.record_read_answers(session, batch.provider_id)
     elif silent:

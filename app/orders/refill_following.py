@@ -31,11 +31,11 @@ from app.providers.protocol import (
 )
 from app.supply import protection
 from app.supply import service as supply
+from app.supply.bounds import REFILL_STATUS_CALLS_MAX
 from app.supply.protection import Closed, Grant
 
 log = get_logger(__name__)
 
-CALLS_IN_FLIGHT_MAX: Final = 1
 LEASE_MARGIN_SECONDS: Final = 15.0
 ID_UNKNOWN_MAX: Final = 3
 FOLLOWED_FOR_MAX: Final = timedelta(days=30)
@@ -63,12 +63,12 @@ async def lease_refill_poll(
         return grant
     provider = grant.provider
     account = supply.account_of(provider, keys, time_scale=time_scale)
-    lease = await work.lease(
+    lease = await work.lease_batch(
         session,
         REFILL_FOLLOW,
         str(provider_id),
         limit=STATUS_BATCH_MAX,
-        in_flight_max=CALLS_IN_FLIGHT_MAX * STATUS_BATCH_MAX,
+        batches_max=REFILL_STATUS_CALLS_MAX,
         seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
     )
     if not lease.refs:
@@ -95,6 +95,7 @@ async def record_refill_failure(
         return
     wait = max(POLL_MIN / poll.time_scale, timedelta(seconds=retry_after_seconds or 0))
     await work.put_back(session, REFILL_FOLLOW, held, due_at=now_of(session) + wait)
+    await protection.record_asked_to_wait(session, poll.provider_id, retry_after_seconds)
     if answered:
         await protection.record_read_answers(session, poll.provider_id)
     else:

@@ -8,10 +8,17 @@ from app.core.db import Session
 from app.core.gauges import Sample, label_value
 from app.core.money import MICROS_PER_UNIT
 from app.supply import service
+from app.supply.bounds import bound_of
 from app.supply.models import ProviderState
 
 NAMES: Final = frozenset(
-    {"smmos_provider_open", "smmos_provider_balance", "smmos_provider_low_balance"}
+    {
+        "smmos_provider_open",
+        "smmos_provider_in_flight_bound",
+        "smmos_provider_in_flight_max",
+        "smmos_provider_balance",
+        "smmos_provider_low_balance",
+    }
 )
 
 
@@ -24,6 +31,9 @@ async def samples(session: Session) -> list[Sample]:
         label = f'provider="{label_value(provider.name)}"'
         usable = provider.state == ProviderState.ACTIVE and provider.breaker_open_until is None
         found.append(Sample("smmos_provider_open", label, int(usable)))
+        at_once = bound_of(provider).at_once
+        found.append(Sample("smmos_provider_in_flight_bound", label, at_once))
+        found.append(Sample("smmos_provider_in_flight_max", label, provider.in_flight_max))
         if provider.balance_micros is not None:
             units = provider.balance_micros / MICROS_PER_UNIT
             found.append(Sample("smmos_provider_balance", label, units))

@@ -26,8 +26,11 @@ class Provider(Base):
     balance learned during a pause for want of funds; `funds_trials` counts how often such a pause
     was lifted on trial, the last time at `funds_trial_at`. `breaker_failures` counts submits in a
     row without an answer, `breaker_read_failures` all other calls; `breaker_closed_at` is when a
-    probe closed the breaker, while no submit has been answered since. `budget_…` are the calls of
-    the minute `budget_window`.
+    probe closed the breaker, while no submit has been answered since; `probe_until` is when the
+    probe that is under way has ended at the latest. `budget_…` are the calls of the minute
+    `budget_window`, and no question is asked before `reads_wait_until`. `in_flight_bound` is the
+    bound on orders in flight while trouble has narrowed it, `bound_cuts` how often it was halved,
+    `bound_clean` the orders that were answered well since it last changed.
     """
 
     __tablename__ = "providers"
@@ -45,6 +48,9 @@ class Provider(Base):
     currency: Mapped[str]
     simulated: Mapped[bool] = mapped_column(Boolean)
     in_flight_max: Mapped[int] = mapped_column(Integer)
+    in_flight_bound: Mapped[int | None] = mapped_column(Integer)
+    bound_cuts: Mapped[int] = mapped_column(Integer, server_default="0")
+    bound_clean: Mapped[int] = mapped_column(Integer, server_default="0")
     calls_per_minute: Mapped[int] = mapped_column(Integer)
     state: Mapped[str]
     pause_reason: Mapped[str | None]
@@ -61,9 +67,11 @@ class Provider(Base):
     breaker_opens: Mapped[int] = mapped_column(Integer, server_default="0")
     breaker_open_until: Mapped[datetime | None]
     breaker_closed_at: Mapped[datetime | None]
+    probe_until: Mapped[datetime | None]
     budget_window: Mapped[datetime | None]
     budget_submits: Mapped[int] = mapped_column(Integer, server_default="0")
     budget_reads: Mapped[int] = mapped_column(Integer, server_default="0")
+    reads_wait_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
 

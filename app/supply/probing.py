@@ -2,33 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from app.core import work
+from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.money import Money
 from app.core.uow import now_of
 from app.core.work import Lease
-from app.providers.protocol import ProviderBalance
-from app.supply import protection, repository
+from app.providers.protocol import Capability, ProviderAccount, ProviderBalance
+from app.supply import bounds, protection, repository
 from app.supply.models import Provider
 from app.supply.service import (
     PROBE,
     PROBE_EVERY,
     PauseReason,
+    account_of,
     balance_is_low,
+    can,
+    get,
     lift_pause,
     scale_of,
 )
 
 log = get_logger(__name__)
 
+LOOK_AGAIN_AFTER: Final = timedelta(seconds=5)
+CALL_MARGIN_SECONDS: Final = 15.0
 FUNDS_TRIAL_AFTER: Final = timedelta(hours=1)
 FUNDS_TRIAL_AFTER_MAX: Final = timedelta(hours=24)
 _DOUBLINGS_MAX: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A provider whose balance is to be asked, and the name of the call; None where there is no
+    such call to make.
+    """
+
+    provider_name: str
+    account: ProviderAccount
+    call: datetime | None
+
+
+async def begin_probe(
+    session: Session, keys: KeyRing, lease: Lease, provider_id: UUID, *, time_scale: float
+) -> Probe | None:
+    """One balance call at a time, and none through a breaker that is not due or that a poll is
+    trying: then it is promised for later, and the answer is None. Counted against the budget, and
+    never refused by it: there is one in ten minutes.
+    """
+    provider = await repository.lock(session, provider_id) or await get(session, provider_id)
+    account = account_of(provider, keys, time_scale=time_scale)
+    if not can(provider, Capability.BALANCE):
+        return Probe(provider.name, account, None)
+    if not bounds.probe_is_free(session, provider):
+        now, opens = now_of(session), provider.breaker_open_until
+        soon = now + LOOK_AGAIN_AFTER / scale_of(provider, time_scale)
+        held = await work.lock_held(session, lease, [str(provider_id)])
+        due_at = soon if opens is None else max(opens, soon)
+        await work.put_back(session, PROBE, held, due_at=due_at)
+        return None
+    seconds = account.timeouts.total_seconds + CALL_MARGIN_SECONDS
+    call = await bounds.begin_probe(session, provider, seconds=seconds)
+    await protection.spend_reads(session, provider, 1)
+    return Probe(provider.name, account, call)
 
 
 async def record_probe(
@@ -38,6 +80,8 @@ async def record_probe(
     balance: ProviderBalance | None,
     *,
     time_scale: float,
+    call: datetime | None = None,
+    retry_after_seconds: float | None = None,
 ) -> None:
     """Keep what a probe learned (None: it got no answer) and promise the next.
 
@@ -45,11 +89,16 @@ async def record_probe(
     recorded again. The provider's row is locked before its probe's, as in all of supply.
     """
     provider = await repository.lock(session, provider_id)
+    if provider is not None:
+        await bounds.end_probe(session, provider, call)
+        await protection.record_asked_to_wait(session, provider_id, retry_after_seconds)
     held = await work.lock_held(session, lease, [str(provider_id)])
     if provider is None or not held:
         return
     now, scale = now_of(session), scale_of(provider, time_scale)
-    await work.put_back(session, PROBE, held, due_at=_next_probe(provider, now, scale))
+    asked_for = now + timedelta(seconds=retry_after_seconds or 0)
+    next_at = max(_next_probe(provider, now, scale), asked_for)
+    await work.put_back(session, PROBE, held, due_at=next_at)
     if balance is None:
         if provider.pause_reason == PauseReason.RATE_LIMITED and _is_up(provider, now):
             await lift_pause(session, provider.id)

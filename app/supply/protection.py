@@ -4,16 +4,18 @@ Silence is counted by what was asked for. A provider may hang on `add` and still
 so submits and reads (polls and all other questions) have a count each, an answer clears the count
 of its own kind only, and either at the limit opens the breaker for both.
 
-An open breaker is closed to submits by a probe or an answered submit, by nothing else. A probe is
-weak proof: after it the provider is on trial, with one order at a time, until a submit is answered.
-Silence during the trial opens the breaker at once; soon after the probe, for longer than last time.
+While it is open nothing is called. Once it is due one call is made, the probe: whichever of a
+balance call and a poll comes first, never anything that a provider might take. An answered probe or
+an answered submit closes it, and nothing else does. A probe is weak proof: after it the provider is
+on trial, with one order at a time, until a submit is answered. Silence during the trial opens the
+breaker at once; soon after the probe, for longer than last time.
 Only an order that was leased on this very trial is judged by: what was under way before tells of
 the trouble that opened the breaker.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -21,10 +23,15 @@ from uuid import UUID
 
 from app.core import work
 from app.core.db import Session
+from app.core.logging import get_logger
+from app.core.metrics import PROVIDER_BREAKER_OPENS, PROVIDER_TURNED_AWAY
 from app.core.uow import now_of
-from app.supply import repository
+from app.supply import bounds, repository
+from app.supply.bounds import Bound, bound_of
 from app.supply.models import Provider, ProviderState
 from app.supply.service import PROBE, PauseReason, lift_pause, scale_of
+
+log = get_logger(__name__)
 
 BREAKER_FAILURES_MAX: Final = 5
 BREAKER_OPEN_BASE: Final = timedelta(seconds=30)
@@ -50,13 +57,23 @@ class Closed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A provider that may be called, with the number of calls that its budget still allows, and of
-    orders that may be on their way to it at once.
+    """A provider that may be called, with the number of calls that its budget still allows, and
+    the bound on orders that may be on their way to it at once.
     """
 
     provider: Provider
     calls: int
-    in_flight_max: int
+    bound: Bound
+
+    @property
+    def in_flight_max(self) -> int:
+        """On trial there is one, whatever the bound."""
+        return 1 if _is_on_trial(self.provider) else self.bound.at_once
+
+    @property
+    def is_for_probe(self) -> bool:
+        """Whether what is called under it is the probe of a breaker that is open and due."""
+        return self.provider.breaker_open_until is not None
 
     @property
     def trial(self) -> datetime | None:
@@ -74,31 +91,45 @@ async def admit_submits(session: Session, provider_id: UUID) -> Grant | Closed:
         return Closed.GONE
     if provider.state == ProviderState.PAUSED:
         if not _has_waited_long_enough(session, provider):
-            return Closed.PAUSED
+            return _turned_away(provider, Closed.PAUSED)
         await lift_pause(session, provider.id)
     if provider.breaker_open_until is not None:
-        return Closed.BREAKER
+        return _turned_away(provider, Closed.BREAKER)
     spent = _spent_in_this_minute(session, provider)
     left = _calls_left(provider, spent.submits, others=spent.reads)
     if left <= 0:
-        return Closed.BUDGET
-    if _is_on_trial(provider):
-        return Grant(provider, calls=1, in_flight_max=1)
-    return Grant(provider, left, provider.in_flight_max)
+        return _turned_away(provider, Closed.BUDGET)
+    return Grant(provider, 1 if _is_on_trial(provider) else left, bound_of(provider))
 
 
-async def admit_reads(session: Session, provider_id: UUID) -> Grant | Closed:
-    """Lock a provider for asking it anything: no pause stops that, an open breaker does until it
-    is due.
+async def admit_reads(
+    session: Session, provider_id: UUID, *, may_probe: bool = False
+) -> Grant | Closed:
+    """Lock a provider for asking it anything: no pause stops that, an open breaker does.
+
+    `may_probe` is for what changes nothing at the provider, a question how things stand: one such
+    call goes through a breaker that is due, and whoever makes it says so by `bounds.begin_probe`.
     """
     provider = await repository.lock(session, provider_id)
     if provider is None:
         return Closed.GONE
-    if provider.breaker_open_until is not None and provider.breaker_open_until > now_of(session):
-        return Closed.BREAKER
+    if provider.breaker_open_until is not None and not (
+        may_probe and bounds.probe_is_free(session, provider)
+    ):
+        return _turned_away(provider, Closed.BREAKER)
+    if provider.reads_wait_until is not None and provider.reads_wait_until > now_of(session):
+        return _turned_away(provider, Closed.BUDGET)
     spent = _spent_in_this_minute(session, provider)
     left = _calls_left(provider, spent.reads, others=spent.submits)
-    return Grant(provider, left, provider.in_flight_max) if left > 0 else Closed.BUDGET
+    if left <= 0:
+        return _turned_away(provider, Closed.BUDGET)
+    grant = Grant(provider, left, bound_of(provider))
+    return replace(grant, calls=1) if grant.is_for_probe else grant
+
+
+def _turned_away(provider: Provider, why: Closed) -> Closed:
+    PROVIDER_TURNED_AWAY.labels(provider.name, why).inc()
+    return why
 
 
 async def look_again_after(session: Session, provider_id: UUID, *, at_most: timedelta) -> timedelta:
@@ -199,22 +230,48 @@ async def record_failures(
         await _open(session, provider, time_scale=time_scale)
 
 
-async def record_read_answers(session: Session, provider_id: UUID) -> None:
-    """Reads were answered: their failures are forgotten, those of submits are not."""
+async def record_read_answers(
+    session: Session, provider_id: UUID, *, probe: datetime | None = None
+) -> None:
+    """Reads were answered: their failures are forgotten, those of submits are not, unless it was
+    the probe that was answered.
+    """
+    if probe is not None:
+        provider = await repository.lock(session, provider_id)
+        if provider is not None and await bounds.end_probe(session, provider, probe):
+            await record_probe_answer(session, provider)
+            return
     await repository.forget_read_failures(session, provider_id)
 
 
 async def record_read_failures(
-    session: Session, provider_id: UUID, failures: int, *, time_scale: float
+    session: Session,
+    provider_id: UUID,
+    failures: int,
+    *,
+    time_scale: float,
+    probe: datetime | None = None,
 ) -> None:
-    """Reads that got no answer: the breaker opens at five in a row."""
+    """Reads that got no answer: the breaker opens at five in a row, and goes on to be open when it
+    was the probe that got none.
+    """
     provider = await repository.lock(session, provider_id)
     if provider is None:
+        return
+    if await bounds.end_probe(session, provider, probe):
+        await record_probe_failure(session, provider, time_scale=time_scale)
         return
     total = provider.breaker_read_failures + failures
     await repository.change(session, provider_id, {"breaker_read_failures": total})
     if total >= BREAKER_FAILURES_MAX and provider.breaker_open_until is None:
         await _open(session, provider, time_scale=time_scale)
+
+
+async def record_asked_to_wait(session: Session, provider_id: UUID, seconds: float | None) -> None:
+    """The provider named a time before which it wants no more questions; orders have their own."""
+    if seconds:
+        until = now_of(session) + timedelta(seconds=seconds)
+        await repository.prolong_reads_wait(session, provider_id, until)
 
 
 async def record_probe_answer(session: Session, provider: Provider) -> None:
@@ -257,5 +314,7 @@ async def _open(session: Session, provider: Provider, *, time_scale: float) -> N
         provider.id,
         {"breaker_open_until": until, "breaker_opens": opens + 1, "breaker_closed_at": None},
     )
+    PROVIDER_BREAKER_OPENS.labels(provider.name).inc()
+    log.warning("provider_breaker_open", provider=provider.name, until=until.isoformat())
     # A provider's row is locked before the row of its probe, here and wherever both are needed.
     await work.put(session, PROBE, str(provider.id), due_at=until)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db import Session
-from app.core.statements import Statement
+from app.core.statements import Row, Statement
 from app.supply.models import ExchangeRate, Provider
 
 
@@ -84,6 +84,26 @@ _FORGET_FAILURES: Final = Statement(
 _FORGET_READ_FAILURES: Final = Statement(
     "UPDATE providers SET breaker_read_failures = 0 WHERE id = :id AND breaker_read_failures > 0"
 )
+_HALVE_BOUND: Final = Statement(
+    """
+    UPDATE providers
+    SET in_flight_bound = greatest(1, least(in_flight_bound, in_flight_max) / 2),
+        bound_cuts = bound_cuts + 1, bound_clean = 0
+    WHERE id = :id AND bound_cuts = :cuts
+    RETURNING name, in_flight_bound
+    """
+)
+_REGAIN_BOUND: Final = Statement(
+    """
+    UPDATE providers
+    SET in_flight_bound = nullif(
+            least(in_flight_max, in_flight_bound
+                  + (bound_clean + CAST(:answered AS int)) / CAST(:per_place AS int)),
+            in_flight_max),
+        bound_clean = (bound_clean + :answered) % :per_place
+    WHERE id = :id AND bound_cuts = :cuts AND in_flight_bound IS NOT NULL
+    """
+)
 
 
 async def spend(
@@ -118,6 +138,33 @@ async def reset_breaker(session: Session, provider_id: UUID) -> None:
 async def forget_read_failures(session: Session, provider_id: UUID) -> None:
     """Nothing is written or locked where there are none."""
     await _FORGET_READ_FAILURES.rows(session, id=provider_id)
+
+
+async def halve_bound(session: Session, provider_id: UUID, *, cuts: int) -> Row | None:
+    """Narrow the bound that has been halved `cuts` times so far; None when it was since."""
+    rows = await _HALVE_BOUND.rows(session, id=provider_id, cuts=cuts)
+    return rows[0] if rows else None
+
+
+async def regain_bound(
+    session: Session, provider_id: UUID, *, cuts: int, answered: int, per_place: int
+) -> None:
+    """Widen the bound, by one for every `per_place` orders, up to what is allowed."""
+    await _REGAIN_BOUND.rows(
+        session, id=provider_id, cuts=cuts, answered=answered, per_place=per_place
+    )
+
+
+async def forget_bound(session: Session, provider_id: UUID) -> None:
+    """The whole bound again; what was leased under the narrow one has no say in it."""
+    values = {"in_flight_bound": None, "bound_clean": 0, "bound_cuts": Provider.bound_cuts + 1}
+    await change(session, provider_id, values)
+
+
+async def prolong_reads_wait(session: Session, provider_id: UUID, until: datetime) -> None:
+    """The longest wait that was asked for is the one that counts."""
+    later = func.greatest(Provider.reads_wait_until, until)
+    await change(session, provider_id, {"reads_wait_until": later})
 
 
 async def put_rate(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from app.core.money import Money
+from app.supply.bounds import bound_of
 from app.supply.models import Provider, ProviderState
 from app.supply.service import (
     CALLS_PER_MINUTE_DEFAULT,
@@ -86,6 +87,9 @@ class ProviderRead(AnswerModel):
     currency: str
     simulated: bool
     in_flight_max: int
+    in_flight_bound: int = Field(
+        description="Orders on the wire at once now: below `in_flight_max` after trouble."
+    )
     calls_per_minute: int
     state: ProviderState
     pause_reason: str | None
@@ -108,6 +112,7 @@ class ProviderRead(AnswerModel):
             currency=provider.currency,
             simulated=provider.simulated,
             in_flight_max=provider.in_flight_max,
+            in_flight_bound=bound_of(provider).at_once,
             calls_per_minute=provider.calls_per_minute,
             state=ProviderState(provider.state),
             pause_reason=provider.pause_reason,

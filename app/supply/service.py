@@ -84,6 +84,8 @@ async def register(
         currency=currency,
         simulated=simulated,
         in_flight_max=in_flight_max,
+        bound_cuts=0,
+        bound_clean=0,
         calls_per_minute=calls_per_minute,
         state=ProviderState.ACTIVE,
         breaker_failures=0,
@@ -300,6 +302,7 @@ async def resume(session: Session, provider_id: UUID) -> None:
     """Let orders flow again, on a person's word; what was held against it is forgotten."""
     await lift_pause(session, provider_id)
     await repository.reset_breaker(session, provider_id)
+    await repository.forget_bound(session, provider_id)
     await repository.change(session, provider_id, {"funds_trials": 0, "funds_trial_at": None})
 
 

@@ -638,12 +638,14 @@ class TestProbing:
         assert (now.state == "active") is lifted
 
     async def test_a_provider_that_hangs_keeps_the_door_of_no_other_shut(
-        self, world: World, runtime: Runtime
+        self, world: World, runtime: Runtime, clock: Clock
     ) -> None:
         gone, back = await world.provider(key="gone"), await world.provider(key="back")
         async with runtime.uow.begin() as session:
             for provider in (gone, back):
                 await protection.record_failures(session, provider.id, 5, time_scale=1.0)
+        clock.move(protection.BREAKER_OPEN_BASE)
+        async with runtime.uow.begin() as session:
             # The one that hangs is asked first.
             await work.put(session, supply.PROBE, str(gone.id), due_at=EARLIER)
             await work.put(session, supply.PROBE, str(back.id))
