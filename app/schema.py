@@ -10,7 +10,7 @@ from app.core import audit, gauges, idempotency, work
 from app.core.db import Base
 from app.ledger import models as ledger
 from app.operators import models as operators
-from app.orders import link_models, refill_models
+from app.orders import inquiry_models, link_models, refill_models
 from app.orders import models as orders
 from app.panel import models as panel
 from app.resellers import models as resellers
@@ -22,6 +22,7 @@ TABLES_OF: Final = (
     catalog,
     gauges,
     idempotency,
+    inquiry_models,
     ledger,
     link_models,
     mirror_models,

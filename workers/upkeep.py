@@ -1,4 +1,4 @@
-"""Upkeep: sweep lost leases, probe providers, reconcile unknowns, check the ledger, keep gauges."""
+"""Upkeep: sweep lost leases, probe providers, check the ledger, keep gauges."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from app.providers.protocol import Capability, ProviderUnreachable
 from app.providers.registry import get_adapter
 from app.schedules.service import SCHEDULE
 from app.supply import gauges as provider_gauges
-from app.supply import probing
+from app.supply import probing, sampling
 from app.supply import service as supply
 from workers.context import ROUNDS_MAX, WorkerContext
 
@@ -96,6 +96,7 @@ async def measure(_context: WorkerContext, session: Session) -> None:
         samples.append(Sample("smmos_work_due", labels, count))
         samples.append(Sample("smmos_work_age_seconds", labels, float(age)))
     samples += await order_gauges.samples(session)
+    samples += await order_gauges.lost_samples(session)
     samples += await provider_gauges.samples(session)
     samples += await catalogue_gauges.samples(session)
     names = {"smmos_work_due", "smmos_work_age_seconds"}
@@ -140,6 +141,11 @@ async def forget_intakes(_context: WorkerContext, session: Session) -> None:
     await adding.forget_intakes(session)
 
 
+async def forget_samples(_context: WorkerContext, session: Session) -> None:
+    """Drop samples of balances that are too old to prove anything."""
+    await sampling.forget_old(session)
+
+
 TASKS: Final[dict[str, Task]] = {
     "sweep": Task(sweep, timedelta(seconds=5)),
     "measure": Task(measure, timedelta(seconds=10)),
@@ -151,6 +157,7 @@ TASKS: Final[dict[str, Task]] = {
     "free_links": Task(free_links, timedelta(minutes=1)),
     "forget_keys": Task(forget_keys, timedelta(minutes=10)),
     "forget_intakes": Task(forget_intakes, timedelta(hours=1)),
+    "forget_samples": Task(forget_samples, timedelta(hours=1)),
 }
 """All tasks by name. One worker does each."""
 
@@ -199,20 +206,6 @@ async def _put_back(context: WorkerContext, ref: str, every: timedelta) -> None:
         await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + wait)
 
     await context.runtime.uow.run(transaction)
-
-
-async def drain_reconcile(context: WorkerContext, lane: str) -> None:
-    """Look once more at the unknown orders that are due."""
-
-    async def one(_leased: Lease, ref: str) -> None:
-        async def transaction(session: Session) -> None:
-            await resolving.reconcile(
-                session, int(ref), unknown_hours_max=context.settings.unknown_hours_max
-            )
-
-        await context.runtime.uow.run(transaction)
-
-    await _drain(context, RECONCILE, lane, one)
 
 
 async def drain_probe(context: WorkerContext, lane: str) -> None:
@@ -277,6 +270,7 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
     async with runtime.uow.begin() as session:
         provider = await supply.get(session, provider_id)
         account = supply.account_of(provider, runtime.keys, time_scale=scale)
+        asking = await sampling.begin_asking(session, provider_id)
     if not supply.can(provider, Capability.BALANCE):
 
         async def unasked(session: Session) -> None:
@@ -295,6 +289,8 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
         PROVIDER_CALLS.labels(provider.name, "balance", "answered").inc()
 
     async def transaction(session: Session) -> None:
-        await probing.record_probe(session, leased, provider_id, balance, time_scale=scale)
+        await probing.record_probe(
+            session, leased, provider_id, balance, time_scale=scale, asking=asking
+        )
 
     await runtime.uow.run(transaction, repeatable=True)

@@ -200,6 +200,7 @@ class Attempt(Base):
             unique=True,
             postgresql_where=text("state IN ('leased','sending','accepted','unknown')"),
         ),
+        Index("ix_attempts_started_at", "started_at", postgresql_using="brin"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -13,8 +13,9 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.providers.protocol import ProviderBalance
-from app.supply import protection, repository
+from app.supply import protection, repository, sampling
 from app.supply.models import Provider
+from app.supply.sampling import Asking
 from app.supply.service import (
     PROBE,
     PROBE_EVERY,
@@ -38,8 +39,10 @@ async def record_probe(
     balance: ProviderBalance | None,
     *,
     time_scale: float,
+    asking: Asking | None = None,
 ) -> None:
-    """Keep what a probe learned (None: it got no answer) and promise the next.
+    """Keep what a probe learned (None: it got no answer) and promise the next. `asking` makes a
+    sample of it.
 
     A probe that was promised anew meanwhile is superseded: it records nothing, and so may be
     recorded again. The provider's row is locked before its probe's, as in all of supply.
@@ -57,6 +60,8 @@ async def record_probe(
         return
     await protection.record_probe_answer(session, provider)
     await _record_balance(session, provider, balance, scale=scale)
+    if asking is not None:
+        await sampling.keep(session, provider, asking, balance, time_scale=time_scale)
 
 
 async def record_unasked(
