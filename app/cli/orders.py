@@ -62,20 +62,15 @@ def list_orders(
 
 
 @order_commands.command("unknown")
-def list_unknown(
-    provider: Annotated[str | None, typer.Option(help="Only this one's, by its id prv_….")] = None,
-    limit: Page = 50,
-) -> None:
+def list_unknown(limit: Page = 50) -> None:
     """The orders that hang: what is known of each, and what happens to it when."""
-    asyncio.run(_list_unknown(provider, limit))
+    asyncio.run(_list_unknown(limit))
 
 
-async def _list_unknown(provider_id: str | None, limit: int) -> None:
+async def _list_unknown(limit: int) -> None:
     async with transaction() as (runtime, session):
-        provider = await supply.get_public(session, provider_id) if provider_id else None
         found = await unresolved.page(
             session,
-            provider_id=provider.id if provider else None,
             after=None,
             limit=limit,
             unknown_hours_max=runtime.settings.unknown_hours_max,

@@ -84,9 +84,9 @@ def candidates(sent_at: datetime, samples: Sequence[Sample]) -> tuple[Sample, ..
     """
     before = [n for n, one in enumerate(samples) if one.in_flight == 0 and one.at < sent_at]
     after = [n for n, one in enumerate(samples) if one.in_flight == 0 and one.asked_at > sent_at]
-    if not before or not after:
-        return ()
-    return tuple(samples[before[-BEFORE_MAX:][0] : after[:AFTER_MAX][-1] + 1])
+    start = before[-BEFORE_MAX:][0] if before else 0
+    end = after[:AFTER_MAX][-1] + 1 if after else len(samples)
+    return tuple(samples[start:end])
 
 
 def find_span(

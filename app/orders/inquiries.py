@@ -249,7 +249,7 @@ async def _judged(session: Session, attempt: Attempt, sent_at: datetime) -> Judg
     ]
     near = candidates(sent_at, samples)
     if not near:
-        return Judgement(BalanceVerdict.UNCLEAR, "no balance is known from before and after")
+        return Judgement(BalanceVerdict.UNCLEAR, "no balance is known")
     charges = await _charges(session, attempt.provider_id, near[0].asked_at, near[-1].at)
     if len(charges) >= CHARGES_MAX:
         return Judgement(BalanceVerdict.UNCLEAR, "too many orders were sent there meanwhile")

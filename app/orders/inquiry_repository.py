@@ -189,9 +189,7 @@ class Hanging(NamedTuple):
     inquiry: Inquiry | None
 
 
-async def unresolved_page(
-    session: Session, *, provider_id: UUID | None, after: int | None, limit: int
-) -> list[Hanging]:
+async def unresolved_page(session: Session, *, after: int | None, limit: int) -> list[Hanging]:
     """Orders that hang, with their attempt and its search, the newest first."""
     statement = (
         select(Order, Attempt, Inquiry)
@@ -208,8 +206,6 @@ async def unresolved_page(
         .order_by(Order.id.desc())
         .limit(limit)
     )
-    if provider_id is not None:
-        statement = statement.where(Attempt.provider_id == provider_id)
     if after is not None:
         statement = statement.where(Order.id < after)
     return [Hanging(*row) for row in await session.execute(statement)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
 
 from app.core import work
 from app.core.db import Session
@@ -48,17 +47,10 @@ class Unresolved:
 
 
 async def page(
-    session: Session,
-    *,
-    provider_id: UUID | None = None,
-    after: int | None,
-    limit: int,
-    unknown_hours_max: int,
+    session: Session, *, after: int | None, limit: int, unknown_hours_max: int
 ) -> Sequence[Unresolved]:
     """Orders that hang, of all resellers, the newest first."""
-    rows = await inquiry_repository.unresolved_page(
-        session, provider_id=provider_id, after=after, limit=limit
-    )
+    rows = await inquiry_repository.unresolved_page(session, after=after, limit=limit)
     names = {one.id: one.name for one in await supply.every(session)}
     rules: dict[int, Rules] = {}
     for row in rows:

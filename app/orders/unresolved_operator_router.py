@@ -7,39 +7,31 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.core.cursors import CursorInvalid
-from app.core.errors import NotFound
 from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.orders import unresolved
 from app.orders.unresolved_schemas import UnresolvedPage, UnresolvedRead
-from app.supply import service as supply
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
-from app.web.fields import Line
 from app.web.openapi import GUARDED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
 router = APIRouter(prefix="/v1/operator", tags=["orders"], route_class=OperatorRoute)
 
 
-@router.get(
-    "/unresolved-orders", responses=refusals(*GUARDED, CursorInvalid, NotFound, ValidationFailed)
-)
+@router.get("/unresolved-orders", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))
 @needs(Permission.ORDERS_READ)
 async def operator_list_unresolved_orders(
     operator: OperatorDep,
     runtime: RuntimeDep,
-    provider_id: Annotated[Line | None, Query(max_length=64)] = None,
     limit: Annotated[Limit, Query()] = PAGE_DEFAULT,
     cursor: Annotated[Cursor, Query()] = None,
 ) -> UnresolvedPage:
     """Orders that hang, newest first: what is known of each, and what happens to it when."""
-    page = Page(runtime.cursors, f"unresolved|{operator.owner}|{provider_id}", limit, cursor)
+    page = Page(runtime.cursors, f"unresolved|{operator.owner}", limit, cursor)
     async with runtime.uow.begin() as session:
-        provider = await supply.get_public(session, provider_id) if provider_id else None
         rows = await unresolved.page(
             session,
-            provider_id=provider.id if provider else None,
             after=page.after_int(),
             limit=page.read,
             unknown_hours_max=runtime.settings.unknown_hours_max,

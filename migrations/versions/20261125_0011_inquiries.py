@@ -110,12 +110,19 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_services_write_off_hours"), "services", "write_off_hours BETWEEN 1 AND 720"
     )
+    op.create_index(
+        "ix_orders_book_id_reference",
+        "orders",
+        ["book_id", "reference"],
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
     # Attempts lie on the disk in the order of their time: a few pages of index find an hour's.
     op.create_index("ix_attempts_started_at", "attempts", ["started_at"], postgresql_using="brin")
 
 
 def downgrade() -> None:
     op.drop_index("ix_attempts_started_at", table_name="attempts")
+    op.drop_index("ix_orders_book_id_reference", table_name="orders")
     for constraint in ("ck_services_write_off_hours", "ck_services_on_unknown"):
         op.drop_constraint(op.f(constraint), "services", type_="check")
     op.drop_column("services", "write_off_hours")
