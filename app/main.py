@@ -30,7 +30,12 @@ from app.files.backends import open_storage
 from app.ledger import operator_router as ledger_operator
 from app.ledger import router as ledger
 from app.operators import router as operators
-from app.orders import fulfilling_operator_router, refill_operator_router, refill_router
+from app.orders import (
+    fulfilling_operator_router,
+    refill_operator_router,
+    refill_router,
+    unresolved_operator_router,
+)
 from app.orders import operator_router as orders_operator
 from app.orders import router as orders
 from app.panel import router as panel
@@ -74,6 +79,7 @@ OPERATOR_ROUTERS: Final[tuple[APIRouter, ...]] = (
     price_operator_router.router,
     orders_operator.router,
     schedules_operator.router,
+    unresolved_operator_router.router,
     fulfilling_operator_router.router,
     refill_operator_router.router,
     operators.router,

@@ -11,7 +11,7 @@ from app.core.db import Base
 from app.files import models as files
 from app.ledger import models as ledger
 from app.operators import models as operators
-from app.orders import link_models, refill_models
+from app.orders import inquiry_models, link_models, refill_models
 from app.orders import models as orders
 from app.panel import models as panel
 from app.resellers import models as resellers
@@ -24,6 +24,7 @@ TABLES_OF: Final = (
     files,
     gauges,
     idempotency,
+    inquiry_models,
     ledger,
     link_models,
     mirror_models,

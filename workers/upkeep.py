@@ -1,4 +1,4 @@
-"""Upkeep: sweep lost leases, probe providers, reconcile unknowns, check the ledger, keep gauges."""
+"""Upkeep: sweep lost leases, probe providers, check the ledger, keep gauges."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from app.providers.protocol import ProviderBalance, ProviderUnreachable
 from app.providers.registry import get_adapter
 from app.schedules.starting import SCHEDULE
 from app.supply import gauges as provider_gauges
-from app.supply import probing
+from app.supply import probing, sampling
 from app.supply import service as supply
 from app.supply.probing import Probe
 from workers.calls import counted
@@ -98,6 +98,7 @@ async def measure(_context: WorkerContext, session: Session) -> None:
         samples.append(Sample("smmos_work_due", labels, count))
         samples.append(Sample("smmos_work_age_seconds", labels, float(age)))
     samples += await order_gauges.samples(session)
+    samples += await order_gauges.lost_samples(session)
     samples += await provider_gauges.samples(session)
     samples += await catalogue_gauges.samples(session)
     names = {"smmos_work_due", "smmos_work_age_seconds"}
@@ -142,6 +143,11 @@ async def forget_intakes(_context: WorkerContext, session: Session) -> None:
     await adding.forget_intakes(session)
 
 
+async def forget_samples(_context: WorkerContext, session: Session) -> None:
+    """Drop samples of balances that are too old to prove anything."""
+    await sampling.forget_old(session)
+
+
 TASKS: Final[dict[str, Task]] = {
     "sweep": Task(sweep, timedelta(seconds=5)),
     "measure": Task(measure, timedelta(seconds=10)),
@@ -153,6 +159,7 @@ TASKS: Final[dict[str, Task]] = {
     "free_links": Task(free_links, timedelta(minutes=1)),
     "forget_keys": Task(forget_keys, timedelta(minutes=10)),
     "forget_intakes": Task(forget_intakes, timedelta(hours=1)),
+    "forget_samples": Task(forget_samples, timedelta(hours=1)),
 }
 """All tasks by name. One worker does each."""
 
@@ -201,20 +208,6 @@ async def _put_back(context: WorkerContext, ref: str, every: timedelta) -> None:
         await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + wait)
 
     await context.runtime.uow.run(transaction)
-
-
-async def drain_reconcile(context: WorkerContext, lane: str) -> None:
-    """Look once more at the unknown orders that are due."""
-
-    async def one(_leased: Lease, ref: str) -> None:
-        async def transaction(session: Session) -> None:
-            await resolving.reconcile(
-                session, int(ref), unknown_hours_max=context.settings.unknown_hours_max
-            )
-
-        await context.runtime.uow.run(transaction)
-
-    await _drain(context, RECONCILE, lane, one)
 
 
 async def drain_probe(context: WorkerContext, lane: str) -> None:
@@ -311,6 +304,7 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
             time_scale=scale,
             call=probe.call,
             retry_after_seconds=wait,
+            asking=probe.asking,
         )
 
     await runtime.uow.run(transaction, repeatable=True)

@@ -45,6 +45,13 @@ class BusyLink(StrEnum):
     REFUSE = "refuse"
 
 
+class OnUnknown(StrEnum):
+    """What becomes of an order of which nobody finds out whether its provider took it."""
+
+    HOLD = "hold"
+    WRITE_OFF = "write_off"
+
+
 class DeliveryMethod(StrEnum):
     """The lawful ways in which a service may be delivered; nothing else can be attested."""
 
@@ -57,7 +64,8 @@ class DeliveryMethod(StrEnum):
 class Service(Base):
     """Something sold: its form, its bounds, its price, its promise.
 
-    `refill_days` is how long after its end an order can be refilled; 0 is for ever.
+    `refill_days` is how long after its end an order can be refilled; 0 is for ever. Where
+    `on_unknown` is write_off, the money goes back `write_off_hours` after the order was sent.
     """
 
     __tablename__ = "services"
@@ -71,6 +79,8 @@ class Service(Base):
         CheckConstraint("routing IN ('priority','cost')", name="routing"),
         CheckConstraint("busy_link IN ('queue','refuse')", name="busy_link"),
         CheckConstraint("refill_days BETWEEN 0 AND 3650", name="refill_days"),
+        CheckConstraint("on_unknown IN ('hold','write_off')", name="on_unknown"),
+        CheckConstraint("write_off_hours BETWEEN 1 AND 720", name="write_off_hours"),
     )
 
     id: Mapped[int] = mapped_column(
@@ -99,6 +109,8 @@ class Service(Base):
     risk_notice: Mapped[str]
     routing: Mapped[str] = mapped_column(server_default=Routing.PRIORITY.value)
     busy_link: Mapped[str] = mapped_column(server_default=BusyLink.QUEUE.value)
+    on_unknown: Mapped[str] = mapped_column(server_default=OnUnknown.HOLD.value)
+    write_off_hours: Mapped[int] = mapped_column(Integer, server_default="72")
     state: Mapped[str]
     created_at: Mapped[datetime]
 

@@ -12,6 +12,7 @@ from app.catalog.models import (
     Attestation,
     BusyLink,
     DeliveryMethod,
+    OnUnknown,
     Route,
     Routing,
     Service,
@@ -56,6 +57,14 @@ RoutingWord = Annotated[Routing, Field(description="By what its routes are tried
 BusyLinkWord = Annotated[
     BusyLink,
     Field(description="Whether an order waits or is refused while another runs on its link."),
+]
+OnUnknownWord = Annotated[
+    OnUnknown,
+    Field(description="Whether an order that nobody can find is held, or written off in time."),
+]
+WriteOffHours = Annotated[
+    StrictInt,
+    Field(ge=1, le=720, description="For `on_unknown: write_off`: how long after sending."),
 ]
 RefillDays = Annotated[
     StrictInt,
@@ -161,6 +170,8 @@ class ServiceCreate(InputModel):
     risk_notice: Annotated[Text, Field(max_length=2000)] = ""
     routing: RoutingWord = Routing.PRIORITY
     busy_link: BusyLinkWord = BusyLink.QUEUE
+    on_unknown: OnUnknownWord = OnUnknown.HOLD
+    write_off_hours: WriteOffHours = 72
 
     def columns(self) -> dict[str, object]:
         return _columns(self.model_dump(exclude={"rate"}), self.rate)
@@ -187,6 +198,8 @@ class ServiceChange(InputModel):
     risk_notice: Annotated[Text, Field(max_length=2000)] | None = None
     routing: RoutingWord | None = None
     busy_link: BusyLinkWord | None = None
+    on_unknown: OnUnknownWord | None = None
+    write_off_hours: WriteOffHours | None = None
     state: ServiceState | None = None
 
     def columns(self) -> dict[str, object]:
@@ -289,6 +302,8 @@ class OperatorServiceRead(ServiceRead):
     outreach_allowed: bool
     routing: Routing
     busy_link: BusyLink
+    on_unknown: OnUnknown
+    write_off_hours: int
     created_at: datetime
     attestation: AttestationRead | None
     routes: list[RouteRead]
@@ -311,6 +326,8 @@ class OperatorServiceRead(ServiceRead):
                 "outreach_allowed": service.outreach_allowed,
                 "routing": service.routing,
                 "busy_link": service.busy_link,
+                "on_unknown": service.on_unknown,
+                "write_off_hours": service.write_off_hours,
                 "created_at": service.created_at,
                 "attestation": AttestationRead.of(attestation) if attestation else None,
                 "routes": routes,

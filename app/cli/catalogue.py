@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from app.catalog import importing, quarantine, repricing
+from app.catalog import service as catalog
 from app.catalog.comparison import Facts, Verdict
 from app.catalog.mirror_models import Finding, FindingState
+from app.catalog.models import OnUnknown
 from app.catalog.price_schemas import MarkupRulePut, MarkupRuleRead
 from app.catalog.quarantine import public_finding_id
+from app.catalog.schemas import ServiceChange
 from app.catalog.sync_schemas import FindingDecision, ImportItem
 from app.cli.context import actor, opened, transaction
 from app.cli.inputs import checked
@@ -211,6 +214,37 @@ async def _import(item: ImportItem) -> None:
             {"provider_id": item.provider_id, "provider_service": item.provider_service},
         )
     print(f"service {made.id} at {Money(made.rate_micros)} {currency}, off sale")
+
+
+@catalogue_commands.command("on-unknown")
+def set_on_unknown(
+    service_id: Annotated[int, typer.Argument(help="The number of a service.", min=1)],
+    policy: Annotated[OnUnknown, typer.Argument(help="What becomes of an order nobody can find.")],
+    hours: Annotated[
+        int | None, typer.Option(help="For write_off: how long after sending.", min=1, max=720)
+    ] = None,
+) -> None:
+    """Hold such orders until a person knows more, or give the money back in time."""
+    body = checked(
+        ServiceChange,
+        on_unknown=policy,
+        **({} if hours is None else {"write_off_hours": hours}),
+    )
+    asyncio.run(_set_on_unknown(service_id, body))
+
+
+async def _set_on_unknown(service_id: int, body: ServiceChange) -> None:
+    async with transaction() as (_, session):
+        service = await catalog.change(session, service_id, body.columns(), by=actor())
+        await audit.record(
+            session,
+            actor(),
+            "service.change",
+            f"service:{service_id}",
+            body.model_dump(mode="json", exclude_none=True),
+        )
+    written_off = service.on_unknown == OnUnknown.WRITE_OFF
+    print(f"written off after {service.write_off_hours} hours" if written_off else "held")
 
 
 @catalogue_commands.command("rules")

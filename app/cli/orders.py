@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -18,12 +19,13 @@ from app.core.audit import Actor
 from app.core.clock import rfc3339
 from app.core.db import Session
 from app.core.money import Money
-from app.orders import canceling, fulfilling, resolving, service
+from app.orders import canceling, fulfilling, resolving, service, unresolved
 from app.orders.fulfilling import ToFulfil
 from app.orders.models import Order
 from app.orders.operator_schemas import CancelByOperator, ResolveAccepted, ResolveEnded
 from app.orders.service import OrderDetail
 from app.orders.states import OrderState
+from app.orders.unresolved import Unresolved
 from app.supply import service as supply
 
 commands = typer.Typer()
@@ -73,8 +75,43 @@ def list_orders(
 
 @order_commands.command("unknown")
 def list_unknown(limit: Page = 50) -> None:
-    """The orders that wait for your word: see `orders show`, then `orders resolve`."""
-    asyncio.run(_list_orders(resolving.UNRESOLVED, limit))
+    """The orders that hang: what is known of each, and what happens to it when."""
+    asyncio.run(_list_unknown(limit))
+
+
+async def _list_unknown(limit: int) -> None:
+    async with transaction() as (runtime, session):
+        found = await unresolved.page(
+            session,
+            after=None,
+            limit=limit,
+            unknown_hours_max=runtime.settings.unknown_hours_max,
+        )
+        now = runtime.clock.now()
+    columns = ["id", "state", "provider", "charge", "age", "what is known", "what happens"]
+    print_table("", columns, [_hanging_row(one, now) for one in found])
+
+
+def _hanging_row(one: Unresolved, now: datetime) -> list[str]:
+    age = int((now - one.since) / timedelta(minutes=1))
+    return [
+        str(one.order.id),
+        one.order.state,
+        one.provider or "",
+        str(Money(one.order.charge)),
+        f"{age // 60} h {age % 60} min",
+        "; ".join(f"{kind}: {said}" for kind, said in one.evidence.items()),
+        _what_happens(one),
+    ]
+
+
+def _what_happens(one: Unresolved) -> str:
+    steps = [] if one.look_at is None else [f"looked for at {rfc3339(one.look_at)}"]
+    if one.then_at is None:
+        steps.append("waits for your word")
+    else:
+        steps.append(f"{one.then} at {rfc3339(one.then_at)}")
+    return ", ".join(steps)
 
 
 async def _list_orders(states: Collection[OrderState], limit: int) -> None:

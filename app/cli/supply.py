@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, TypeVar
 
 import typer
@@ -147,6 +148,48 @@ async def _change(
         await audit.record(session, actor(), action, f"provider:{provider_id}", {})
         changed = await supply.get(session, provider.id)
     print(f"{changed.name} is {changed.state}")
+
+
+@provider_commands.command("evidence")
+def declare_evidence(
+    provider_id: ProviderId,
+    balance_is_proof: Annotated[
+        bool | None,
+        typer.Option(
+            "--balance-is-proof/--balance-is-no-proof",
+            help="We alone spend there, and an order is charged when it is taken.",
+        ),
+    ] = None,
+    may_probe_ids: Annotated[
+        bool | None,
+        typer.Option(
+            "--may-probe-ids/--may-not-probe-ids",
+            help="It numbers orders in sequence, and agrees to be asked about ids near ours.",
+        ),
+    ] = None,
+    quiet_after_unknown: Annotated[
+        bool | None,
+        typer.Option(
+            "--quiet-after-unknown/--no-quiet-after-unknown",
+            help="After a lost order, send nothing until its balance is known; 2 minutes at most.",
+        ),
+    ] = None,
+) -> None:
+    """Declare by what a lost order may be looked for there; what is left out stays as it is."""
+    evidence = supply.Evidence(balance_is_proof, may_probe_ids, quiet_after_unknown)
+    asyncio.run(_declare_evidence(provider_id, evidence))
+
+
+async def _declare_evidence(provider_id: str, evidence: supply.Evidence) -> None:
+    said = {name: value for name, value in asdict(evidence).items() if value is not None}
+    async with transaction() as (_, session):
+        provider = await supply.get_public(session, provider_id)
+        await supply.declare(session, provider, evidence)
+        if said:
+            await audit.record(session, actor(), "provider.change", f"provider:{provider_id}", said)
+        changed = await supply.get(session, provider.id)
+    rows = [[name, "yes" if getattr(changed, name) else "no"] for name in asdict(evidence)]
+    print_table(changed.name, ["declared", "so"], rows)
 
 
 @provider_commands.command("services")

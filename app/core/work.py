@@ -324,6 +324,24 @@ async def due_refs(session: Session, kind: str, lane: str, *, limit: int) -> lis
     return list(refs)
 
 
+async def leased_count(session: Session, kind: str, lane: str) -> int:
+    """How much of a lane's work is in somebody's hands now."""
+    count = await session.scalar(
+        select(func.count()).where(
+            WorkRow.kind == kind, WorkRow.lane == lane, WorkRow.lease_token.is_not(None)
+        )
+    )
+    return count or 0
+
+
+async def due_times(session: Session, kind: str, refs: Iterable[str]) -> dict[str, datetime]:
+    """When work of one kind is due for those of these that have some."""
+    rows = await session.execute(
+        select(WorkRow.ref, WorkRow.due_at).where(WorkRow.kind == kind, WorkRow.ref.in_(list(refs)))
+    )
+    return {row.ref: row.due_at for row in rows}
+
+
 async def due_lanes(session: Session, kind: str) -> list[str]:
     """The lanes of one kind in which something is due and free."""
     lanes = await session.scalars(

@@ -274,6 +274,17 @@ async def evidence_of(session: Session, attempt_id: UUID) -> str | None:
     return found
 
 
+async def ids_told(session: Session, attempt_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The provider order ids that answers to these attempts carried."""
+    rows = await session.execute(
+        select(ProviderEvidence.attempt_id, ProviderEvidence.provider_order_id).where(
+            ProviderEvidence.attempt_id.in_(attempt_ids),
+            ProviderEvidence.provider_order_id.is_not(None),
+        )
+    )
+    return {row.attempt_id: row.provider_order_id for row in rows if row.provider_order_id}
+
+
 async def evidence_list(
     session: Session, attempt_ids: Iterable[UUID], *, limit: int
 ) -> Sequence[ProviderEvidence]:

@@ -94,8 +94,8 @@ async def lease_batch(
     have one, and wait where they have none.
     """
     grant = await protection.admit_submits(session, provider_id)
-    if grant is Closed.BUDGET:
-        # Their turn comes within the minute: they stay, and only say why they wait.
+    if grant is Closed.BUDGET or grant is Closed.QUIET:
+        # Their turn comes within minutes: they stay, and only say why they wait.
         due = await work.due_refs(session, DISPATCH, str(provider_id), limit=PASSED_ON_MAX)
         await repository.set_wait_reason(session, [int(ref) for ref in due], grant)
         return grant

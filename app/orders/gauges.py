@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Final
 
 from app.core.db import Session
-from app.core.gauges import Sample
+from app.core.gauges import Sample, label_value
 from app.core.uow import now_of
-from app.orders import count_repository, refill_repository
+from app.orders import count_repository, inquiry_repository, refill_repository
+from app.orders.inquiry_states import ResolvedBy
 from app.orders.refill_states import ENDED as REFILL_ENDED
 from app.orders.refill_states import RefillState
 from app.orders.states import ENDED, RUNNING, OrderState
+from app.supply import service as supply
 
 NAMES: Final = frozenset(
     {
@@ -20,6 +22,10 @@ NAMES: Final = frozenset(
         "smmos_orders_late",
         "smmos_orders_undispatched_late",
         "smmos_refills",
+        "smmos_lost_orders",
+        "smmos_lost_orders_age_p99_seconds",
+        "smmos_lost_orders_last_day",
+        "smmos_lost_orders_resolved_last_day",
     }
 )
 _UNDISPATCHED: Final = (OrderState.QUEUED, OrderState.ON_HOLD)
@@ -53,5 +59,37 @@ async def samples(session: Session) -> list[Sample]:
         ),
         Sample(
             "smmos_orders_undispatched_late", "", sum(late.get(state, 0) for state in _UNDISPATCHED)
+        ),
+    ]
+
+
+async def lost_samples(session: Session) -> list[Sample]:
+    """Of orders that hang: how many there are and how old, how many were lost in the last day by
+    provider, and by what they were resolved. Over partial indexes of the searches.
+    """
+    day = now_of(session) - timedelta(days=1)
+    names = {one.id: label_value(one.name) for one in await supply.every(session)}
+    lost = await inquiry_repository.opened_counts(session, day)
+    resolved = await inquiry_repository.resolved_counts(session, day)
+    open_now = {row.provider_id: row for row in await inquiry_repository.open_counts(session)}
+    in_all = open_now.get(None)
+    age = float(in_all.age_p99) if in_all is not None and in_all.age_p99 is not None else 0.0
+    return [
+        Sample("smmos_lost_orders_age_p99_seconds", "", age),
+        *(
+            Sample(
+                "smmos_lost_orders",
+                f'provider="{name}"',
+                open_now[provider_id].open if provider_id in open_now else 0,
+            )
+            for provider_id, name in names.items()
+        ),
+        *(
+            Sample("smmos_lost_orders_last_day", f'provider="{name}"', lost.get(provider_id, 0))
+            for provider_id, name in names.items()
+        ),
+        *(
+            Sample("smmos_lost_orders_resolved_last_day", f'by="{by}"', resolved.get(by, 0))
+            for by in ResolvedBy
         ),
     ]

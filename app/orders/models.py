@@ -81,6 +81,12 @@ class Order(Base):
         Index("ix_orders_book_id_id", "book_id", "id"),
         Index("ix_orders_book_id_link_hash", "book_id", "link_hash"),
         Index(
+            "ix_orders_book_id_reference",
+            "book_id",
+            "reference",
+            postgresql_where=text("reference IS NOT NULL"),
+        ),
+        Index(
             "ix_orders_running", "state", "created_at", postgresql_where=text("ended_at IS NULL")
         ),
         Index("ix_orders_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
@@ -200,6 +206,7 @@ class Attempt(Base):
             unique=True,
             postgresql_where=text("state IN ('leased','sending','accepted','unknown')"),
         ),
+        Index("ix_attempts_started_at", "started_at", postgresql_using="brin"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -16,7 +16,7 @@ from app.core.logging import get_logger
 from app.core.metrics import FENCED
 from app.core.money import Money
 from app.core.uow import now_of
-from app.orders import attempt_repository, link_locks, repository
+from app.orders import attempt_repository, inquiries, link_locks, repository
 from app.orders.dispatch import (
     ACTOR,
     Batch,
@@ -37,7 +37,7 @@ from app.providers.protocol import (
     SubmitOutcome,
     Unconfirmed,
 )
-from app.supply import bounds, protection
+from app.supply import bounds, protection, sampling
 from app.supply import service as supply
 from app.supply.service import PauseReason
 
@@ -142,13 +142,26 @@ async def _accept(
 async def _lose(session: Session, batch: Batch, handover: Handover, reason: str) -> None:
     """submitting → unknown: it may have been taken. Never sent again, never refunded, on this."""
     await attempt_repository.end(session, handover.attempt_id, AttemptState.UNKNOWN, outcome=reason)
-    await move_to_unknown(session, handover.order_id, reason, time_scale=batch.time_scale)
+    await move_to_unknown(
+        session,
+        handover.order_id,
+        handover.attempt_id,
+        batch.provider_id,
+        reason,
+        time_scale=batch.time_scale,
+    )
 
 
 async def move_to_unknown(
-    session: Session, order_id: int, reason: str, *, time_scale: float
+    session: Session,
+    order_id: int,
+    attempt_id: UUID,
+    provider_id: UUID,
+    reason: str,
+    *,
+    time_scale: float,
 ) -> None:
-    """The money stays held, and reconciliation begins."""
+    """The money stays held, and the search for the order begins."""
     await repository.move(
         session,
         order_id,
@@ -161,7 +174,8 @@ async def move_to_unknown(
     )
     await work.finish(session, DISPATCH, [str(order_id)])
     due = now_of(session) + RECONCILE_FIRST / time_scale
-    await work.put(session, RECONCILE, str(order_id), due_at=due)
+    await work.put(session, RECONCILE, str(order_id), lane=str(provider_id), due_at=due)
+    await inquiries.begin(session, attempt_id)
 
 
 async def _not_sent(session: Session, batch: Batch, handover: Handover, outcome: NotSent) -> None:
@@ -242,6 +256,7 @@ async def _review(session: Session, handover: Handover, refused: Refused) -> Non
         public=False,
     )
     await work.finish(session, DISPATCH, [str(handover.order_id)])
+    await inquiries.begin(session, handover.attempt_id)
 
 
 async def _next_route_or_fail(session: Session, order: Order, refused: Refused) -> None:
@@ -276,6 +291,8 @@ async def _judge_provider(session: Session, batch: Batch, outcomes: Outcomes) ->
     elif answered:
         await bounds.record_clean(session, batch.provider_id, batch.bound, answered)
     await _pause_provider(session, batch, refusals)
+    if any(isinstance(o, Unconfirmed) for o in outcomes.values()):
+        await sampling.after_unknown(session, batch.provider_id, time_scale=batch.time_scale)
 
 
 async def _pause_provider(session: Session, batch: Batch, refusals: Sequence[Refused]) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.money import Money
 from app.core.uow import now_of
-from app.orders import attempt_repository, count_repository, link_locks, repository
+from app.orders import attempt_repository, count_repository, inquiries, link_locks, repository
 from app.orders.canceling import promise_again
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
+from app.orders.inquiry_states import ResolvedBy
+from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Attempt, Order
 from app.orders.outcomes import move_to_unknown
 from app.orders.service import (
     DISPATCH,
     FOLLOW,
-    RECONCILE,
     cancel,
     get,
     lock,
@@ -27,12 +29,11 @@ from app.orders.service import (
 )
 from app.orders.settlement import End, end_order
 from app.orders.states import AttemptState, Move, OrderState
+from app.supply import sampling
 
 SWEEPER: Final = Actor("system", "sweeper")
 RECONCILER: Final = Actor("system", "reconcile")
 SWEEP_MAX: Final = 200
-ABSENCE_AFTER: Final = timedelta(minutes=15)
-RECONCILE_EVERY: Final = timedelta(minutes=10)
 UNRESOLVED: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
 
 
@@ -47,13 +48,22 @@ async def sweep_dispatch(session: Session) -> int:
     orders = await repository.lock_many(session, ids, OrderState.SUBMITTING)
     live = await attempt_repository.live_of_many(session, [order.id for order in orders])
     unsent: list[int] = []
+    lost_at: set[UUID] = set()
     for order in orders:
         attempt = live.get(order.id)
         if attempt is not None and attempt.state == AttemptState.SENDING:
             await attempt_repository.end(
                 session, attempt.id, AttemptState.UNKNOWN, outcome="worker lost"
             )
-            await move_to_unknown(session, order.id, "worker lost while sending", time_scale=1.0)
+            await move_to_unknown(
+                session,
+                order.id,
+                attempt.id,
+                attempt.provider_id,
+                "worker lost while sending",
+                time_scale=1.0,
+            )
+            lost_at.add(attempt.provider_id)
             continue
         if attempt is not None:
             await attempt_repository.end(
@@ -63,41 +73,22 @@ async def sweep_dispatch(session: Session) -> int:
     await attempt_repository.put_back(session, unsent, actor=str(SWEEPER))
     lost = {str(order.id) for order in orders} - {str(order_id) for order_id in unsent}
     await work.put_back(session, DISPATCH, set(refs) - lost, due_at=now_of(session))
+    for provider_id in sorted(lost_at):
+        await sampling.after_unknown(session, provider_id, time_scale=1.0)
     return len(refs)
 
 
-async def reconcile(session: Session, order_id: int, *, unknown_hours_max: int) -> None:
-    """Look once more at an unknown order: our own evidence finds it, age hands it to a person."""
-    order = await lock(session, order_id)
-    if order.state != OrderState.UNKNOWN:
-        await work.finish(session, RECONCILE, [str(order_id)])
-        return
-    attempt = await attempt_repository.live_of(session, order_id)
-    given = await attempt_repository.evidence_of(session, attempt.id) if attempt else None
-    if attempt is not None and given is not None:
-        await attempt_repository.lock_acceptance(session, attempt.provider_id)
-        # An id that the provider gave to two orders is evidence for neither.
-        if not await attempt_repository.ids_known_besides(
-            session, attempt.provider_id, [given], ours={order_id: attempt.id}
-        ):
-            await _found(session, order, attempt, given, RECONCILER, reason="own evidence")
-            return
-    asked_at = attempt.sending_at if attempt else None
-    if asked_at is None or now_of(session) - asked_at >= timedelta(hours=unknown_hours_max):
-        await repository.move(
-            session,
-            order_id,
-            Move.REVIEW,
-            source=OrderState.UNKNOWN,
-            target=OrderState.NEEDS_REVIEW,
-            actor=RECONCILER,
-            data={"why": "unknown for too long"},
-            public=False,
-        )
-        await work.finish(session, RECONCILE, [str(order_id)])
-        return
-    await work.put_back(
-        session, RECONCILE, [str(order_id)], due_at=now_of(session) + RECONCILE_EVERY
+async def hand_over(session: Session, order_id: int, why: str) -> None:
+    """unknown → needs_review: the money stays held until a person has looked."""
+    await repository.move(
+        session,
+        order_id,
+        Move.REVIEW,
+        source=OrderState.UNKNOWN,
+        target=OrderState.NEEDS_REVIEW,
+        actor=RECONCILER,
+        data={"why": why},
+        public=False,
     )
 
 
@@ -114,9 +105,15 @@ async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
 
 
 async def find(
-    session: Session, order_id: int, *, provider_order_id: str, actor: Actor, reason: str
+    session: Session,
+    order_id: int,
+    *,
+    provider_order_id: str,
+    actor: Actor,
+    reason: str,
+    by: ResolvedBy = ResolvedBy.OPERATOR,
 ) -> Order:
-    """An operator knows that the provider took the order, and under which id: it goes on.
+    """It is known that the provider took the order, and under which id: it goes on.
 
     Raises OrderStateConflict, ProviderOrderTaken.
     """
@@ -129,6 +126,7 @@ async def find(
         session, attempt.provider_id, provider_order_id, besides=order_id
     ):
         raise ProviderOrderTaken
+    await inquiries.end(session, order_id, by)
     await _found(session, order, attempt, provider_order_id, actor, reason=reason)
     return await get(session, order_id)
 
@@ -169,8 +167,15 @@ async def _found(
     await promise_again(session, order, attempt.provider_id)
 
 
-async def prove_absent(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
-    """An operator has proof that the provider never took the order: it is queued again.
+async def prove_absent(
+    session: Session,
+    order_id: int,
+    *,
+    actor: Actor,
+    reason: str,
+    by: ResolvedBy = ResolvedBy.OPERATOR,
+) -> Order:
+    """There is proof that the provider never took the order: it is queued again.
 
     Raises OrderStateConflict, and TooEarlyToProve within 15 minutes of sending, when the order
     might still turn up.
@@ -198,15 +203,24 @@ async def prove_absent(session: Session, order_id: int, *, actor: Actor, reason:
         data={"why": reason},
         public=False,
     )
+    await inquiries.end(session, order_id, by)
     await link_locks.release(session, [order_id])
     await work.finish_all(session, [str(order_id)])
     await promise_dispatch(session, order)
     return await get(session, order_id)
 
 
-async def write_off(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
+async def write_off(
+    session: Session,
+    order_id: int,
+    *,
+    actor: Actor,
+    reason: str,
+    by: ResolvedBy = ResolvedBy.OPERATOR,
+) -> Order:
     """Give the money back without knowing; what is delivered later is the house's loss."""
     order = await _lock_unresolved(session, order_id)
+    await inquiries.end(session, order_id, by)
     end = End(Move.WRITE_OFF, OrderState.CANCELED, Money(order.charge), order.remains)
     await end_order(session, order, end, actor, reason="written_off", data={"why": reason})
     return await get(session, order_id)
@@ -223,6 +237,7 @@ async def settle_by_hand(
     if order.state != OrderState.NEEDS_REVIEW:
         raise OrderStateConflict
     end = end_by_hand(order, settlement)
+    await inquiries.end(session, order_id, ResolvedBy.OPERATOR)
     await end_order(session, order, end, actor, reason="settled_by_hand", data={"why": reason})
     return await get(session, order_id)
 

@@ -1,13 +1,17 @@
-"""Finds the ids that spoil a whole batch, where a provider answers all of them with one error."""
+"""Asks about many ids: one by one where a dialect has no more, or a whole batch, and in pieces
+where a provider answers all of it with one error.
+"""
 
+import asyncio
 import hashlib
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from app.providers.protocol import ProviderUnreachable
+from app.providers.protocol import ProviderUnreachable, TroubleKind, Unreadable
 
 EXTRA_CALLS_MAX: Final = 15
 """Beyond the first call: one bad id of a hundred takes nine at most, two take about these."""
@@ -106,3 +110,47 @@ def _in_turn(ids: Sequence[str], now: datetime) -> tuple[str, ...]:
         return hashlib.blake2b(f"{turn} {one}".encode(), digest_size=16).digest()
 
     return tuple(sorted(ids, key=place))
+
+
+AskOne = Callable[[str], Awaitable[Told]]
+
+
+async def ask_each(
+    ask: AskOne[Told], ids: Sequence[str], *, seconds: float, at_once: int
+) -> dict[str, Told | Unreadable]:
+    """One call per id, few at once, in a new order each time.
+
+    No call begins after `seconds`, or after one to which the provider gave no answer: what is left
+    is Unreadable this time. Raises ProviderUnreachable when nothing was told.
+    """
+    round_ = _Round(ask, random.sample(ids, len(ids)), time.monotonic() + seconds)
+    async with asyncio.TaskGroup() as askers:
+        for _ in range(min(at_once, len(ids))):
+            askers.create_task(round_.run())
+    if round_.trouble is not None and not round_.told:
+        raise round_.trouble
+    untold = Unreadable("Not asked this time.")
+    return {one: round_.told.get(one, untold) for one in ids}
+
+
+@dataclass(slots=True)
+class _Round(Generic[Told]):
+    """The calls of one round: several askers that share what is still to be asked."""
+
+    ask: AskOne[Told]
+    left: list[str]
+    until: float
+    told: dict[str, Told | Unreadable] = field(default_factory=dict)
+    trouble: ProviderUnreachable | None = None
+
+    async def run(self) -> None:
+        """Ask one id after the other while there are ids, time and answers."""
+        while self.left and self.trouble is None and time.monotonic() < self.until:
+            one = self.left.pop()
+            try:
+                self.told[one] = await self.ask(one)
+            except ProviderUnreachable as trouble:
+                if trouble.kind is TroubleKind.REFUSED:
+                    self.told[one] = Unreadable(trouble.reason)
+                else:
+                    self.trouble = trouble

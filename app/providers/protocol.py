@@ -17,6 +17,7 @@ from app.providers.aftercare import (
 STATUS_BATCH_MAX: Final = 100
 """Providers answer at most this many ids in one status call."""
 
+LOOKUP_BATCH_MAX: Final = 20
 REFILL_BATCH_MAX: Final = 100
 CANCEL_BATCH_MAX: Final = 100
 
@@ -173,7 +174,20 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The provider has the order that we sent under this reference, and calls it so."""
+
+    provider_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """The provider has no order under this reference as it answers; one may still be on its way."""
+
+
 StatusAnswer = Progress | IdUnknown | Unreadable
+LookupAnswer = Found | NotThere | Unreadable
 RefillAnswer = RefillTaken | RefillRefused | Unconfirmed
 """A refill whose answer is lost or senseless may have been taken, like an order's."""
 
@@ -247,6 +261,9 @@ class Capability(StrEnum):
     """`status` can be asked; without it people tell how their orders stand."""
 
     BALANCE = "balance"
+    LOOKUP = "lookup"
+    """An order can be looked up by our own reference."""
+
     REFILL = "refill"
     """`refill` and `refill_status`."""
 
@@ -289,6 +306,16 @@ class Adapter(Protocol):
 
         Takes at most twice the account's total time-out, however many calls it makes.
         Raises ProviderUnreachable when the call as a whole failed.
+        """
+        ...
+
+    async def find(
+        self, account: ProviderAccount, references: Sequence[str]
+    ) -> Mapping[str, LookupAnswer]:
+        """Whether the provider has what was submitted under each reference; none is left out.
+
+        At most LOOKUP_BATCH_MAX of them, in the time that `status` may take. Raises
+        ProviderUnreachable when the call as a whole failed.
         """
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from app.providers.adapters import manual, panel_v2, smoservice
+from app.providers.adapters import manual, panel_v2, smmos, smoservice
 from app.providers.protocol import Adapter, Capability
 from app.providers.wire import Wire
 
@@ -32,6 +32,7 @@ ADAPTERS: Final[Mapping[str, Dialect]] = MappingProxyType(
             smoservice.CAPABILITIES,
             smoservice.IDS_PER_STATUS_CALL,
         ),
+        smmos.NAME: Dialect(smmos.Smmos, ("key",), smmos.CAPABILITIES, smmos.IDS_PER_STATUS_CALL),
         manual.NAME: Dialect(
             lambda _wire: manual.Manual(), (), manual.CAPABILITIES, manual.IDS_PER_STATUS_CALL
         ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from app.providers.protocol import (
     CancelAnswer,
+    LookupAnswer,
     ProviderAccount,
     ProviderBalance,
     ProviderUnreachable,
@@ -26,6 +27,11 @@ class Unoffered:
         self, account: ProviderAccount, provider_order_ids: Sequence[str]
     ) -> Mapping[str, StatusAnswer]:
         raise self._not_offered("status")
+
+    async def find(
+        self, account: ProviderAccount, references: Sequence[str]
+    ) -> Mapping[str, LookupAnswer]:
+        raise self._not_offered("look-up by reference")
 
     async def refill(
         self, account: ProviderAccount, provider_order_ids: Sequence[str]

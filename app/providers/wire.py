@@ -1,8 +1,8 @@
-"""One bounded form POST to a provider; whoever calls knows whether a first byte was begun."""
+"""One bounded call to a provider; whoever calls knows whether a first byte was begun."""
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from types import TracebackType
@@ -39,6 +39,23 @@ _WIRE_TROUBLE: Final = (
     # Time-outs of the whole call, and what of the sockets' own errors nobody translates.
     OSError,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What one call says: its headers may hold what we sign in with."""
+
+    url: str
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.content is None else "POST"
+
+    @classmethod
+    def form(cls, url: str, form: Mapping[str, str]) -> Self:
+        return cls(url, urlencode(form).encode("ascii"), {"Content-Type": _FORM_TYPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +117,14 @@ class Wire:
 
         Raises CallFailed.
         """
+        return await self.send(Outgoing.form(url, form), timeouts, may_send=may_send)
+
+    async def send(
+        self, outgoing: Outgoing, timeouts: Timeouts, *, may_send: Callable[[], bool]
+    ) -> Answer:
+        """Like `submit`, in a dialect that speaks no forms."""
         departure = _Departure(may_send)
-        return await self._post(self._fresh, departure, url, form, timeouts, SUBMIT_BODY_BYTES_MAX)
+        return await self._call(self._fresh, departure, outgoing, timeouts, SUBMIT_BODY_BYTES_MAX)
 
     async def read(
         self,
@@ -112,27 +135,35 @@ class Wire:
         body_bytes_max: int = STATUS_BODY_BYTES_MAX,
     ) -> Answer:
         """Post a call that may be repeated, on a kept connection. Raises CallFailed."""
-        departure = _Departure(lambda: True)
-        return await self._post(self._kept, departure, url, form, timeouts, body_bytes_max)
+        return await self.ask(Outgoing.form(url, form), timeouts, body_bytes_max=body_bytes_max)
 
-    async def _post(
+    async def ask(
+        self,
+        outgoing: Outgoing,
+        timeouts: Timeouts,
+        *,
+        body_bytes_max: int = STATUS_BODY_BYTES_MAX,
+    ) -> Answer:
+        """Like `read`, in a dialect that speaks no forms."""
+        departure = _Departure(lambda: True)
+        return await self._call(self._kept, departure, outgoing, timeouts, body_bytes_max)
+
+    async def _call(
         self,
         client: httpx.AsyncClient,
         departure: "_Departure",
-        url: str,
-        form: Mapping[str, str],
+        outgoing: Outgoing,
         timeouts: Timeouts,
         body_bytes_max: int,
     ) -> Answer:
-        content = urlencode(form).encode("ascii")
         try:
             async with asyncio.timeout(timeouts.total_seconds):
                 departure.check()
                 async with client.stream(
-                    "POST",
-                    _address(url),
-                    content=content,
-                    headers={"Content-Type": _FORM_TYPE},
+                    outgoing.method,
+                    _address(outgoing.url),
+                    content=outgoing.content,
+                    headers=outgoing.headers,
                     timeout=_timeout(timeouts),
                     extensions={"trace": departure.trace},
                 ) as response:

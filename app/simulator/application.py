@@ -1,6 +1,6 @@
 """The simulator's HTTP face: the provider's API, and the control behind it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.simulator import panel, smoservice
+from app.simulator import panel, smoservice, v1
 from app.simulator.faults import ControlInvalid
 from app.simulator.manners import chosen, spoken
 from app.simulator.orders import Pace
 from app.simulator.provider import Provider
+from app.simulator.replies import Reply
 from app.simulator.sending import JsonResponse, respond
 
 _BODY_BYTES_MAX: Final = 1024 * 1024
@@ -34,6 +35,10 @@ def create_app(provider: Provider) -> Starlette:
             Route("/api/v2", api.panel, methods=["POST"]),
             Route("/api/v2/", api.panel, methods=["POST"]),
             Route("/smoservice/api/", api.smoservice, methods=["POST"]),
+            Route("/v1/orders", api.v1_orders, methods=["GET", "POST"]),
+            Route("/v1/orders/{order_id:int}", api.v1_order, methods=["GET"]),
+            Route("/v1/balance", api.v1_balance, methods=["GET"]),
+            Route("/v1/services", api.v1_services, methods=["GET"]),
             Route("/control/accepted", control.accepted, methods=["GET"]),
             Route("/control/refills", control.refills, methods=["GET"]),
             Route("/control/manners", control.manners, methods=["GET", "PUT"]),
@@ -63,6 +68,27 @@ class _Api:
         if form is None:
             return JsonResponse({"type": "error", "desc": "Incorrect request"})
         return respond(smoservice.answer(self._provider, form), self._provider.pace)
+
+    async def v1_orders(self, request: Request) -> Response:
+        if request.method == "POST":
+            body = await _object(request)
+            return self._v1(request, lambda: v1.place(self._provider, body))
+        reference = request.query_params.get("reference", "")
+        return self._v1(request, lambda: v1.listed(self._provider, reference))
+
+    async def v1_order(self, request: Request) -> Response:
+        order_id = request.path_params["order_id"]
+        return self._v1(request, lambda: v1.one(self._provider, order_id))
+
+    async def v1_balance(self, request: Request) -> Response:
+        return self._v1(request, lambda: v1.balance(self._provider))
+
+    async def v1_services(self, request: Request) -> Response:
+        return self._v1(request, lambda: v1.services(self._provider))
+
+    def _v1(self, request: Request, serve: Callable[[], Reply]) -> Response:
+        refused = v1.refuse_key(self._provider, request.headers.get("authorization", ""))
+        return respond(refused or serve(), self._provider.pace)
 
 
 class _Control:

@@ -38,8 +38,12 @@ class NotTaken:
     fault: Fault | None = None
 
 
-def take(provider: Provider, form: Mapping[str, str]) -> Taken | NotTaken:
-    """One order in the fields of API v2. What is taken is in the books before it is answered."""
+def take(
+    provider: Provider, form: Mapping[str, str], *, reference: str | None = None
+) -> Taken | NotTaken:
+    """One order in the fields of API v2. What is taken is in the books before it is answered, with
+    the customer's own reference where the dialect has one.
+    """
     plan = provider.faults.plan_add()
     if plan.answer is not None and plan.answer in _REFUSALS:
         return NotTaken(_REFUSALS[plan.answer])
@@ -56,7 +60,7 @@ def take(provider: Provider, form: Mapping[str, str]) -> Taken | NotTaken:
     charge_micros = service.charge_micros(wanted.quantity * wanted.runs)
     if charge_micros > provider.balance_micros():
         return NotTaken("Not enough funds on balance")
-    order_id = provider.accept(service, wanted, plan.ending)
+    order_id = provider.accept(service, wanted, plan.ending, reference=reference)
     if plan.answer is Fault.WRONG_ID:
         order_id = _another_id(provider, order_id)
     return Taken(order_id, charge_micros, plan.answer)

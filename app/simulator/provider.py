@@ -46,6 +46,7 @@ class Provider:
         self.orders: dict[int, SimulatedOrder] = {}
         self.subscriptions: dict[int, SimulatedSubscription] = {}
         self.refills: dict[int, SimulatedRefill] = {}
+        self.references: dict[str, int] = {}
         self.now = now
         self._journal = journal
         self._credits_due: dict[int, SimulatedOrder] = {}
@@ -71,7 +72,14 @@ class Provider:
         """Deliver at another speed from now on; what is delivered stays delivered."""
         self._record({"kind": "pace", "at": self.now(), "pace": asdict(pace)})
 
-    def accept(self, service: SimulatedService, wanted: Wanted, ending: Fault | None) -> int:
+    def accept(
+        self,
+        service: SimulatedService,
+        wanted: Wanted,
+        ending: Fault | None,
+        *,
+        reference: str | None = None,
+    ) -> int:
         """Take an order and its charge; the caller has checked both."""
         now = self.now()
         order_id = FIRST_ORDER_ID + self.accepted_count
@@ -89,7 +97,7 @@ class Provider:
                 "deliver_max": self._deliver_max(units, ending),
                 "delivers_from": now + self.pace.start_delay_seconds,
             }
-        self._record(taken)
+        self._record(taken if reference is None else taken | {"reference": reference})
         return order_id
 
     def find(self, order_id: int) -> SimulatedOrder | SimulatedSubscription | None:
@@ -197,6 +205,8 @@ class Provider:
 
     def _apply(self, record: dict[str, Any]) -> None:
         at = record["at"]
+        if "reference" in record:
+            self.references[record["reference"]] = record["id"]
         match record["kind"]:
             case "accepted":
                 self._open(record)

@@ -1,4 +1,4 @@
-"""Tables of supply: our accounts with providers, and the dated rates of their currencies."""
+"""Tables of supply: our accounts with providers, samples of their balances, and dated rates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Boolean, CheckConstraint, Integer, LargeBinary
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base
@@ -31,6 +41,10 @@ class Provider(Base):
     `budget_window`, and no question is asked before `reads_wait_until`. `in_flight_bound` is the
     bound on orders in flight while trouble has narrowed it, `bound_cuts` how often it was halved,
     `bound_clean` the orders that were answered well since it last changed.
+
+    An operator declares `balance_is_proof` (we alone spend from this account, and an order is
+    charged when it is taken), `may_probe_ids` (the provider agrees to be asked about ids that may
+    be another's) and `quiet_after_unknown`: then no order is sent there until `quiet_until`.
     """
 
     __tablename__ = "providers"
@@ -72,7 +86,31 @@ class Provider(Base):
     budget_submits: Mapped[int] = mapped_column(Integer, server_default="0")
     budget_reads: Mapped[int] = mapped_column(Integer, server_default="0")
     reads_wait_until: Mapped[datetime | None]
+    balance_is_proof: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    may_probe_ids: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    quiet_after_unknown: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    quiet_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class BalanceSample(Base):
+    """What our account held when asked between `asked_at` and `at`, and how many orders were on the
+    wire meanwhile: their charge may be in it or not.
+    """
+
+    __tablename__ = "balance_samples"
+    __table_args__ = (
+        Index("ix_balance_samples_provider_id_at", "provider_id", "at"),
+        Index("ix_balance_samples_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    provider_id: Mapped[UUID] = mapped_column(ForeignKey("providers.id"))
+    balance_micros: Mapped[int]
+    currency: Mapped[str]
+    in_flight: Mapped[int] = mapped_column(Integer)
+    asked_at: Mapped[datetime]
+    at: Mapped[datetime]
 
 
 class ExchangeRate(Base):

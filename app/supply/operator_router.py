@@ -86,7 +86,7 @@ async def operator_get_provider(provider_id: str, runtime: RuntimeDep) -> Provid
 async def operator_change_provider(
     provider_id: str, body: ProviderChange, operator: OperatorDep, runtime: RuntimeDep
 ) -> ProviderRead:
-    """Change limits, credentials, or below which balance you are told."""
+    """Change limits, credentials, below which balance you are told, or what may be evidence."""
 
     async def transaction(session: Session) -> ProviderRead:
         provider = await service.get_public(session, provider_id)
@@ -100,6 +100,7 @@ async def operator_change_provider(
             await service.change_credentials(session, runtime.keys, provider, body.credentials)
         if body.low_balance is not None:
             await service.watch_balance(session, provider, body.low_balance)
+        await service.declare(session, provider, body.evidence())
         low = {} if body.low_balance is None else {"low_balance": str(body.low_balance)}
         await audit.record(
             session,

@@ -15,8 +15,9 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.providers.protocol import Capability, ProviderAccount, ProviderBalance
-from app.supply import bounds, protection, repository
+from app.supply import bounds, protection, repository, sampling
 from app.supply.models import Provider
+from app.supply.sampling import Asking
 from app.supply.service import (
     PROBE,
     PROBE_EVERY,
@@ -47,6 +48,7 @@ class Probe:
     provider_name: str
     account: ProviderAccount
     call: datetime | None
+    asking: Asking
 
 
 async def begin_probe(
@@ -58,8 +60,9 @@ async def begin_probe(
     """
     provider = await repository.lock(session, provider_id) or await get(session, provider_id)
     account = account_of(provider, keys, time_scale=time_scale)
+    asking = await sampling.begin_asking(session, provider_id)
     if not can(provider, Capability.BALANCE):
-        return Probe(provider.name, account, None)
+        return Probe(provider.name, account, None, asking)
     if not bounds.probe_is_free(session, provider):
         now, opens = now_of(session), provider.breaker_open_until
         soon = now + LOOK_AGAIN_AFTER / scale_of(provider, time_scale)
@@ -70,7 +73,7 @@ async def begin_probe(
     seconds = account.timeouts.total_seconds + CALL_MARGIN_SECONDS
     call = await bounds.begin_probe(session, provider, seconds=seconds)
     await protection.spend_reads(session, provider, 1)
-    return Probe(provider.name, account, call)
+    return Probe(provider.name, account, call, asking)
 
 
 async def record_probe(
@@ -82,8 +85,10 @@ async def record_probe(
     time_scale: float,
     call: datetime | None = None,
     retry_after_seconds: float | None = None,
+    asking: Asking | None = None,
 ) -> None:
-    """Keep what a probe learned (None: it got no answer) and promise the next.
+    """Keep what a probe learned (None: it got no answer) and promise the next. `asking` makes a
+    sample of it.
 
     A probe that was promised anew meanwhile is superseded: it records nothing, and so may be
     recorded again. The provider's row is locked before its probe's, as in all of supply.
@@ -106,6 +111,8 @@ async def record_probe(
         return
     await protection.record_probe_answer(session, provider)
     await _record_balance(session, provider, balance, scale=scale)
+    if asking is not None:
+        await sampling.keep(session, provider, asking, balance, time_scale=time_scale)
 
 
 async def record_unasked(

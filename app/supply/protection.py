@@ -53,6 +53,8 @@ class Closed(StrEnum):
     PAUSED = "provider_paused"
     BREAKER = "provider_unreachable"
     BUDGET = "provider_busy"
+    QUIET = "provider_quiet"
+    """Its balance is being read to find out whether it took a lost order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ async def admit_submits(session: Session, provider_id: UUID) -> Grant | Closed:
         await lift_pause(session, provider.id)
     if provider.breaker_open_until is not None:
         return _turned_away(provider, Closed.BREAKER)
+    if _is_quiet(session, provider):
+        return _turned_away(provider, Closed.QUIET)
     spent = _spent_in_this_minute(session, provider)
     left = _calls_left(provider, spent.submits, others=spent.reads)
     if left <= 0:
@@ -147,6 +151,10 @@ def _has_waited_long_enough(session: Session, provider: Provider) -> bool:
         and provider.pause_until is not None
         and provider.pause_until <= now_of(session)
     )
+
+
+def _is_quiet(session: Session, provider: Provider) -> bool:
+    return provider.quiet_until is not None and provider.quiet_until > now_of(session)
 
 
 @dataclass(frozen=True, slots=True)

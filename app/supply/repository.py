@@ -1,4 +1,4 @@
-"""The SQL of provider accounts and exchange rates."""
+"""The SQL of provider accounts, samples of their balances, and exchange rates."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db import Session
 from app.core.statements import Row, Statement
-from app.supply.models import ExchangeRate, Provider
+from app.supply.models import BalanceSample, ExchangeRate, Provider
 
 
 async def find(session: Session, provider_id: UUID) -> Provider | None:
@@ -188,3 +188,29 @@ async def rate_at(session: Session, currency: str, moment: datetime) -> int | No
         .limit(1)
     )
     return rate
+
+
+async def samples_between(
+    session: Session, provider_id: UUID, since: datetime, until: datetime, *, limit: int
+) -> Sequence[BalanceSample]:
+    """The latest of them, oldest first."""
+    latest = await session.scalars(
+        select(BalanceSample)
+        .where(
+            BalanceSample.provider_id == provider_id,
+            BalanceSample.at >= since,
+            BalanceSample.at <= until,
+        )
+        .order_by(BalanceSample.at.desc(), BalanceSample.id.desc())
+        .limit(limit)
+    )
+    return latest.all()[::-1]
+
+
+async def forget_samples(session: Session, *, before: datetime, limit: int) -> None:
+    old = select(BalanceSample.id).where(BalanceSample.at < before).limit(limit)
+    await session.execute(
+        delete(BalanceSample)
+        .where(BalanceSample.id.in_(old))
+        .execution_options(synchronize_session=False)
+    )

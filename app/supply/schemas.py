@@ -13,6 +13,7 @@ from app.supply.bounds import bound_of
 from app.supply.models import Provider, ProviderState
 from app.supply.service import (
     CALLS_PER_MINUTE_DEFAULT,
+    Evidence,
     balance_is_low,
     balance_of,
     public_provider_id,
@@ -77,6 +78,24 @@ class ProviderChange(InputModel):
     calls_per_minute: CallsPerMinute | None = None
     credentials: Credentials | None = None
     low_balance: LowBalance | None = None
+    balance_is_proof: StrictBool | None = Field(
+        None,
+        description="You declare that nobody else spends from this account, and that an order is"
+        " charged when it is taken: its balance then tells what became of lost orders.",
+    )
+    may_probe_ids: StrictBool | None = Field(
+        None,
+        description="You declare that the provider numbers orders in sequence, and agrees to be"
+        " asked about ids near ours that may be another customer's.",
+    )
+    quiet_after_unknown: StrictBool | None = Field(
+        None,
+        description="After a lost order nothing more is sent there until its balance is known, for"
+        " 2 minutes at most.",
+    )
+
+    def evidence(self) -> Evidence:
+        return Evidence(self.balance_is_proof, self.may_probe_ids, self.quiet_after_unknown)
 
 
 class ProviderRead(AnswerModel):
@@ -99,6 +118,9 @@ class ProviderRead(AnswerModel):
     balance_at: datetime | None
     low_balance: MoneyRead | None = Field(description="Below this the balance is told to be low.")
     balance_is_low: bool
+    balance_is_proof: bool
+    may_probe_ids: bool
+    quiet_after_unknown: bool
     created_at: datetime
 
     @classmethod
@@ -122,6 +144,9 @@ class ProviderRead(AnswerModel):
             balance_at=provider.balance_at,
             low_balance=None if low is None else MoneyRead.of(Money(low), provider.currency),
             balance_is_low=balance_is_low(provider, provider.balance_micros),
+            balance_is_proof=provider.balance_is_proof,
+            may_probe_ids=provider.may_probe_ids,
+            quiet_after_unknown=provider.quiet_after_unknown,
             created_at=provider.created_at,
         )
 

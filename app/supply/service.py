@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -88,6 +89,9 @@ async def register(
         bound_clean=0,
         calls_per_minute=calls_per_minute,
         state=ProviderState.ACTIVE,
+        balance_is_proof=False,
+        may_probe_ids=False,
+        quiet_after_unknown=False,
         breaker_failures=0,
         breaker_read_failures=0,
         breaker_opens=0,
@@ -202,6 +206,29 @@ async def change_limits(
 async def watch_balance(session: Session, provider: Provider, low: Money) -> None:
     """Tell from now on when our balance there is below this; zero tells of debts only."""
     await repository.change(session, provider.id, {"low_balance_micros": low.micros})
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an operator declares of a provider, so that lost orders are looked for there; None
+    leaves a declaration as it is.
+    """
+
+    balance_is_proof: bool | None = None
+    """We alone spend from this account, and an order is charged when it is taken."""
+
+    may_probe_ids: bool | None = None
+    """The provider agrees to be asked about ids near ours, and numbers orders in sequence."""
+
+    quiet_after_unknown: bool | None = None
+    """After a lost order no other is sent until the balance is known, for 2 minutes at most."""
+
+
+async def declare(session: Session, provider: Provider, evidence: Evidence) -> None:
+    """Say by what lost orders may be looked for at this provider."""
+    said = {name: value for name, value in asdict(evidence).items() if value is not None}
+    if said:
+        await repository.change(session, provider.id, said)
 
 
 async def change_address(session: Session, provider: Provider, base_url: str) -> None:

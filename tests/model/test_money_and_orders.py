@@ -49,9 +49,10 @@ from app.orders.errors import (
     TooEarlyToProve,
 )
 from app.orders.follow import Poll
+from app.orders.hand_settlement import Settlement
+from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Order
 from app.orders.pricing import NewOrder, Repeat
-from app.orders.resolving import ABSENCE_AFTER, Settlement
 from app.orders.states import ENDED, OrderState
 from app.providers.forms import OrderForm, ServiceType
 from app.providers.protocol import (
@@ -67,9 +68,10 @@ from app.providers.protocol import (
 )
 from app.schedules import service as schedules
 from app.schedules.errors import OrderNotPausable, OrderNotResumable
-from app.schedules.service import SCHEDULE
+from app.schedules.starting import SCHEDULE, start_due
 from app.schedules.states import ScheduleState
 from app.supply import service as supply
+from tests.fixtures.looking import look_for
 from tests.fixtures.profiles import is_deep, machine_settings
 from tests.model.books import Books, Bought, Plan, final, price
 from tests.model.stage import OPENING, Play, Stage, raised
@@ -458,7 +460,13 @@ class Platform(RuleBasedStateMachine):
     @precondition(lambda self: self.has(S.UNKNOWN))
     @rule(order_id=placed)
     def reconcile(self, order_id: int) -> None:
-        self.play.do(lambda session: resolving.reconcile(session, order_id, unknown_hours_max=24))
+        keys = self.play.runtime.keys
+
+        async def look(session: Session) -> None:
+            lane = str((await orders.detail(session, order_id)).attempts[-1].provider_id)
+            await look_for(session, keys, order_id, UUID(lane), unknown_hours_max=24)
+
+        self.play.do(look)
         order, now = self.books.orders[order_id], self._state_of(order_id)
         if order.state is S.UNKNOWN:
             assert now in {S.UNKNOWN, S.NEEDS_REVIEW, S.IN_PROGRESS}
@@ -543,7 +551,7 @@ class Platform(RuleBasedStateMachine):
 
     def _start_due(self, lease: Lease, ref: str) -> None:
         keys = self.play.runtime.keys
-        self.play.do(lambda session: schedules.start_due(session, keys, lease, ref, time_scale=1.0))
+        self.play.do(lambda session: start_due(session, keys, lease, ref, time_scale=1.0))
 
     def _run_begun(self, plan_id: int, plan: Plan) -> int:
         [run] = self.play.do(

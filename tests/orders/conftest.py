@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count as count_up
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
 
 from app.catalog.models import Service
+from app.core import work
 from app.core.audit import Actor
 from app.core.runtime import Runtime
 from app.core.work import WorkRow
-from app.orders import dispatch, follow, outcomes
+from app.orders import dispatch, follow, outcomes, reconciling
 from app.orders import service as orders
 from app.orders.dispatch import Batch, Handover
 from app.orders.follow import Poll
 from app.orders.models import Attempt, Order, OrderEvent
 from app.orders.pricing import NewOrder
+from app.orders.reconciling import Learned, Look
+from app.orders.service import RECONCILE
 from app.providers.forms import OrderForm
 from app.providers.protocol import (
     Accepted,
@@ -35,6 +39,7 @@ from app.supply.protection import Closed
 from tests.fixtures.world import ResellerCaller, World
 
 RESELLER = Actor("reseller", "key_1")
+NOTHING_LEARNED = Learned()
 
 _numbers = count_up(1)
 
@@ -154,6 +159,31 @@ class Desk:
         if ahead.total_seconds() > 0:
             self.runtime.clock.move(ahead)
         await self.answer(await self.poll(provider), said)
+
+    async def look(
+        self, order_id: int, learned: Learned = NOTHING_LEARNED, *, hours: int = 24
+    ) -> Look | None:
+        """Let the next look for a lost order fall due, and hear this; None when none is promised.
+
+        A person has to look after so many hours.
+        """
+        promised = (await self.work_of(order_id)).get(RECONCILE)
+        if promised is None:
+            return None
+        async with self.runtime.uow.begin() as session:
+            now = self.runtime.clock.now()
+            await work.put(session, RECONCILE, str(order_id), lane=promised.lane, due_at=now)
+        async with self.runtime.uow.begin() as session:
+            look = await reconciling.lease_look(
+                session, self.runtime.keys, UUID(promised.lane), time_scale=1.0
+            )
+        assert look is not None
+        for question in look.questions:
+            async with self.runtime.uow.begin() as session:
+                await reconciling.record_look(
+                    session, look, question, learned, unknown_hours_max=hours
+                )
+        return look
 
     async def attempts(self, order_id: int) -> Sequence[Attempt]:
         async with self.runtime.uow.begin() as session:

@@ -30,7 +30,8 @@ from app.orders.errors import (
     OrderStateConflict,
 )
 from app.orders.follow import POLL_MIN, Poll
-from app.orders.resolving import ABSENCE_AFTER, Settlement
+from app.orders.hand_settlement import Settlement
+from app.orders.judging import ABSENCE_AFTER
 from app.orders.service import DISPATCH, FOLLOW
 from app.orders.settlement import End, end_order
 from app.orders.states import ENDED, MOVES, RUNNING, Move, OrderState
@@ -43,6 +44,7 @@ from app.providers.protocol import (
     SubmitOutcome,
     Unconfirmed,
 )
+from tests.fixtures.looking import look_for
 from tests.fixtures.world import World
 from tests.orders.conftest import Desk, Say, progress, refused
 
@@ -158,7 +160,9 @@ async def tell_completed(session: Session, case: Case) -> None:
 
 
 async def reconcile_an_old_one(session: Session, case: Case) -> None:
-    await resolving.reconcile(session, case.order_id, unknown_hours_max=0)
+    await look_for(
+        session, case.runtime.keys, case.order_id, case.batch.provider_id, unknown_hours_max=0
+    )
 
 
 async def take(session: Session, case: Case) -> None:

@@ -16,10 +16,10 @@ from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import LinkBusy
 from app.orders.hand_settlement import Settlement
+from app.orders.judging import ABSENCE_AFTER
 from app.orders.link_locks import look_again_after
 from app.orders.models import Order
 from app.orders.pricing import NewOrder
-from app.orders.resolving import ABSENCE_AFTER
 from app.orders.states import OrderState
 from app.providers.forms import OrderForm
 from app.providers.protocol import (
@@ -236,9 +236,8 @@ async def test_an_order_of_which_nothing_is_known_keeps_its_link_for_a_day_and_n
 ) -> None:
     provider, _, first, second = await two_on_one_link(world, desk, said)
     clock.move(timedelta(hours=24, seconds=-1))
-    async with runtime.uow.begin() as session:
-        # Handed to a person meanwhile: it is doubtful since it was lost, not since then.
-        await resolving.reconcile(session, first, unknown_hours_max=1)
+    # Handed to a person meanwhile: it is doubtful since it was lost, not since then.
+    await desk.look(first, hours=1)
     assert await _free_doubtful(runtime) == 0
     assert await locks(runtime) == [first]
     clock.move(timedelta(seconds=1))
@@ -277,8 +276,8 @@ async def _write_off(desk: Desk, order_id: int) -> None:
 
 
 async def _settle(desk: Desk, order_id: int) -> None:
+    await desk.look(order_id, hours=0)
     async with desk.runtime.uow.begin() as session:
-        await resolving.reconcile(session, order_id, unknown_hours_max=0)
         await resolving.settle_by_hand(
             session, order_id, Settlement(OrderState.COMPLETED), actor=OPERATOR, reason="seen"
         )

@@ -16,8 +16,8 @@ from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement
+from app.orders.judging import ABSENCE_AFTER, LOOK_EVERY
 from app.orders.models import Order
-from app.orders.resolving import ABSENCE_AFTER, RECONCILE_EVERY
 from app.orders.states import OrderState
 from app.providers.protocol import (
     Accepted,
@@ -49,8 +49,7 @@ async def hanging(world: World, desk: Desk, state: str = "unknown") -> int:
 
 
 async def reconcile(desk: Desk, order_id: int) -> Order:
-    async with desk.runtime.uow.begin() as session:
-        await resolving.reconcile(session, order_id, unknown_hours_max=24)
+    await desk.look(order_id)
     return await desk.world.row(order_id)
 
 
@@ -160,7 +159,7 @@ class TestReconciling:
         order = await reconcile(desk, order_id)
         assert (order.state, order.held) == ("unknown", order.charge)
         due = (await desk.work_of(order_id))["reconcile"].due_at
-        assert abs(due - clock.now() - RECONCILE_EVERY) < timedelta(seconds=3)
+        assert abs(due - clock.now() - LOOK_EVERY) < timedelta(seconds=3)
 
     async def test_after_a_day_a_person_has_to_look_and_no_money_has_moved(
         self, world: World, desk: Desk, clock: Clock

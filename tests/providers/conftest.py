@@ -31,6 +31,7 @@ FAST: Final = Timeouts(connect_seconds=1, read_seconds=0.5, total_seconds=1.5)
 SPOKEN_AT: Final = {
     "panel_v2": ("/api/v2", {"key": KEY}),
     "smoservice": ("/smoservice/api/", {"user_id": "17", "api_key": KEY}),
+    "smmos": ("", {"key": KEY}),
     "manual": ("", {}),
 }
 WIRELESS: Final = {"manual"}

@@ -25,8 +25,10 @@ from app.providers.forms import (
 from app.providers.protocol import (
     Accepted,
     Capability,
+    Found,
     IdUnknown,
     NotSent,
+    NotThere,
     Progress,
     ProviderState,
     ProviderUnreachable,
@@ -89,7 +91,7 @@ async def test_an_adapter_is_what_it_is_registered_as(any_bench: Bench) -> None:
 
 async def test_a_name_that_no_adapter_has_is_told_with_the_names_there_are() -> None:
     async with Wire() as wire:
-        with pytest.raises(AdapterUnknown, match="manual, panel_v2, smoservice"):
+        with pytest.raises(AdapterUnknown, match="manual, panel_v2, smmos, smoservice"):
             get_adapter("nobody", wire)
 
 
@@ -102,6 +104,7 @@ async def test_a_call_that_the_dialect_does_not_have_says_so_and_nothing_of_any_
         (Capability.REFILL, adapter.refill),
         (Capability.REFILL, adapter.refill_status),
         (Capability.CANCEL, adapter.cancel),
+        (Capability.LOOKUP, adapter.find),
     ]
     for capability, call in calls:
         if capability in adapter.capabilities:
@@ -193,6 +196,27 @@ async def test_a_lost_reply_is_unconfirmed_never_refused(bench: Bench, fault: st
     await bench.script(fault)
     assert isinstance(await bench.submit(), Unconfirmed)
     assert len(await bench.oracle()) == 1
+
+
+@pytest.mark.parametrize("fault", ["accept_then_timeout", "lost_reply", "http_500_after_accept"])
+async def test_an_order_whose_answer_was_lost_is_found_by_its_reference(
+    bench: Bench, fault: str
+) -> None:
+    bench.needs(Capability.LOOKUP)
+    await bench.script(fault, None)
+    assert isinstance(await bench.submit(likes(reference="lost")), Unconfirmed)
+    await bench.accepted_id(likes(reference="told"))
+    lost, told = [str(one["provider_order"]) for one in await bench.oracle()]
+    answers = await bench.adapter.find(bench.account, ["lost", "told", "never"])
+    assert answers == {"lost": Found(lost), "told": Found(told), "never": NotThere()}
+
+
+async def test_a_look_up_that_failed_says_nothing_of_any_order(bench: Bench) -> None:
+    bench.needs(Capability.LOOKUP)
+    locked_out = replace(bench.account, credentials={"key": "another"})
+    with pytest.raises(ProviderUnreachable) as raised:
+        await bench.adapter.find(locked_out, ["ref-1"])
+    assert raised.value.kind == TroubleKind.CREDENTIALS
 
 
 @pytest.mark.parametrize("fault", ["http_500", "html"])

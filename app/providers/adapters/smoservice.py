@@ -6,9 +6,6 @@ comments and other texts, no refill and no cancel. Two things it leaves open are
 clients read them: a service's price is that of one unit, and a status word may be Russian.
 """
 
-import asyncio
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from app.providers import error_texts
+from app.providers.batches import ask_each
 from app.providers.classify import classify_answer, classify_failure
 from app.providers.excerpt import excerpt, reason
 from app.providers.listing import entries_of
@@ -122,14 +120,13 @@ class SmoService(Unoffered):
         asked = list(dict.fromkeys(provider_order_ids))
         if len(asked) > STATUS_BATCH_MAX:
             raise ValueError(f"At most {STATUS_BATCH_MAX} ids are asked at once, not {len(asked)}.")
-        round_ = _Round(self, account, random.sample(asked, len(asked)))
-        async with asyncio.TaskGroup() as askers:
-            for _ in range(min(CALLS_AT_ONCE_MAX, len(asked))):
-                askers.create_task(round_.ask())
-        if round_.trouble is not None and not round_.told:
-            raise round_.trouble
-        untold = Unreadable("Not asked this time.")
-        return {order_id: round_.told.get(order_id, untold) for order_id in asked}
+
+        async def check(order_id: str) -> StatusAnswer:
+            return await self.check(account, order_id)
+
+        return await ask_each(
+            check, asked, seconds=account.timeouts.total_seconds, at_once=CALLS_AT_ONCE_MAX
+        )
 
     async def check(self, account: ProviderAccount, order_id: str) -> StatusAnswer:
         """What the provider says of one order. Raises ProviderUnreachable when it does not."""
@@ -185,30 +182,6 @@ class SmoService(Unoffered):
                 TroubleKind.TRANSPORT, reason(str(failed), secrets)
             ) from failed
         return Reply(answer, secrets, error_of=_error)
-
-
-class _Round:
-    """The calls of one `status`: several askers that share what is still to be asked."""
-
-    def __init__(self, adapter: SmoService, account: ProviderAccount, ids: list[str]) -> None:
-        self.told: dict[str, StatusAnswer] = {}
-        self.trouble: ProviderUnreachable | None = None
-        self._adapter = adapter
-        self._account = account
-        self._left = ids
-        self._until = time.monotonic() + account.timeouts.total_seconds
-
-    async def ask(self) -> None:
-        """Ask one id after the other while there are ids, time and answers."""
-        while self._left and self.trouble is None and time.monotonic() < self._until:
-            order_id = self._left.pop()
-            try:
-                self.told[order_id] = await self._adapter.check(self._account, order_id)
-            except ProviderUnreachable as trouble:
-                if trouble.kind is TroubleKind.REFUSED:
-                    self.told[order_id] = Unreadable(trouble.reason)
-                else:
-                    self.trouble = trouble
 
 
 def _form(account: ProviderAccount, action: str) -> dict[str, str]:

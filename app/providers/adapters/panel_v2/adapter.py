@@ -37,6 +37,7 @@ from app.providers.protocol import (
 )
 from app.providers.reading import NotReadable, lower_keys, micros_down
 from app.providers.reply import Reply
+from app.providers.unoffered import Unoffered
 from app.providers.wire import (
     CATALOGUE_BODY_BYTES_MAX,
     STATUS_BODY_BYTES_MAX,
@@ -46,7 +47,7 @@ from app.providers.wire import (
 )
 
 NAME: Final = "panel_v2"
-CAPABILITIES: Final = frozenset(Capability)
+CAPABILITIES: Final = frozenset(Capability) - {Capability.LOOKUP}
 IDS_PER_STATUS_CALL: Final = STATUS_BATCH_MAX
 
 # After these a provider has certainly not looked at what it was asked to do.
@@ -62,7 +63,7 @@ _Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True, slots=True)
-class PanelV2:
+class PanelV2(Unoffered):
     """The adapter; all that it holds is the wire it was given."""
 
     wire: Wire

@@ -1,0 +1,248 @@
+"""The SQL of inquiries: what is kept of each search, and the attempts around a lost one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row as SqlRow
+from sqlalchemy import exists, func, select, update
+
+from app.core.db import Session
+from app.core.statements import Row, Statement
+from app.core.uow import now_of
+from app.orders.inquiry_models import Inquiry
+from app.orders.inquiry_states import ResolvedBy
+from app.orders.models import Attempt, Order
+from app.orders.states import AttemptState, OrderState
+
+ON_THE_WIRE_MAX: Final = timedelta(hours=1)
+"""An attempt that was begun longer ago than this before it was sent is found by no search."""
+
+
+_OPEN: Final = Statement(
+    """
+    INSERT INTO inquiries (attempt_id, order_id, provider_id, sent_at, opened_at)
+    SELECT id, order_id, provider_id, coalesce(sending_at, started_at), :now
+    FROM attempts WHERE id = :attempt_id
+    ON CONFLICT (attempt_id) DO NOTHING
+    """
+)
+
+
+async def open_for(session: Session, attempt_id: UUID) -> None:
+    """Begin the search for an attempt; once."""
+    await _OPEN.rows(session, attempt_id=attempt_id, now=now_of(session))
+
+
+async def find(session: Session, attempt_id: UUID) -> Inquiry | None:
+    return await session.get(Inquiry, attempt_id, populate_existing=True)
+
+
+async def of_orders(session: Session, order_ids: Collection[int]) -> dict[int, Inquiry]:
+    """The searches that are open, by order."""
+    rows = await session.scalars(
+        select(Inquiry).where(Inquiry.order_id.in_(order_ids), Inquiry.resolved_at.is_(None))
+    )
+    return {row.order_id: row for row in rows}
+
+
+async def change(session: Session, attempt_id: UUID, values: dict[str, Any]) -> None:
+    await session.execute(
+        update(Inquiry)
+        .where(Inquiry.attempt_id == attempt_id)
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def resolve(session: Session, order_id: int, by: ResolvedBy) -> None:
+    """The search for this order is over."""
+    await session.execute(
+        update(Inquiry)
+        .where(Inquiry.order_id == order_id, Inquiry.resolved_at.is_(None))
+        .values(resolved_by=by, resolved_at=now_of(session))
+        .execution_options(synchronize_session=False)
+    )
+
+
+_CHARGES: Final = Statement(
+    """
+    SELECT state, sending_at, ended_at, cost_micros, cost_currency, provider_charge_micros
+    FROM attempts
+    WHERE provider_id = :provider_id AND sending_at IS NOT NULL
+          AND started_at BETWEEN CAST(:since AS timestamptz) AND CAST(:until AS timestamptz)
+          AND state IN ('sending', 'accepted', 'unknown')
+    LIMIT CAST(:limit AS int)
+    """
+)
+
+
+async def charges(
+    session: Session, provider_id: UUID, since: datetime, until: datetime, *, limit: int
+) -> Sequence[Row]:
+    """The attempts of a time that a provider took, or may have taken."""
+    return await _CHARGES.rows(
+        session,
+        provider_id=provider_id,
+        since=since - ON_THE_WIRE_MAX,
+        until=until,
+        limit=limit,
+    )
+
+
+async def others_open(session: Session, provider_id: UUID, until: datetime) -> bool:
+    """Whether an order that the provider took before then has not ended."""
+    taken = exists().where(
+        Attempt.order_id == Order.id,
+        Attempt.state == AttemptState.ACCEPTED,
+        Attempt.sending_at <= until,
+    )
+    return bool(
+        await session.scalar(
+            select(
+                exists().where(
+                    Order.ended_at.is_(None),
+                    Order.provider_id == provider_id,
+                    Order.state.in_([OrderState.IN_PROGRESS, OrderState.NEEDS_REVIEW]),
+                    taken,
+                )
+            )
+        )
+    )
+
+
+async def others_ended_short(session: Session, provider_id: UUID, since: datetime) -> bool:
+    """Whether an order that the provider had was not completed, since then."""
+    return bool(
+        await session.scalar(
+            select(
+                exists().where(
+                    Order.ended_at >= since,
+                    Order.provider_id == provider_id,
+                    Order.state != OrderState.COMPLETED,
+                )
+            )
+        )
+    )
+
+
+def _numbered(provider_id: UUID, since: datetime, until: datetime) -> Any:
+    """Attempts of a time that a provider took under a number."""
+    return select(Attempt.provider_order_id, Attempt.sending_at, Attempt.ended_at).where(
+        Attempt.provider_id == provider_id,
+        Attempt.started_at.between(since - ON_THE_WIRE_MAX, until),
+        Attempt.state == AttemptState.ACCEPTED,
+        Attempt.provider_order_id.regexp_match("^[1-9][0-9]{0,17}$"),
+    )
+
+
+async def taken_before(
+    session: Session, provider_id: UUID, moment: datetime, *, within: timedelta
+) -> SqlRow[Any] | None:
+    """The last numbered order that was taken, its answer included, before a moment."""
+    statement = _numbered(provider_id, moment - within, moment)
+    found: SqlRow[Any] | None = (
+        await session.execute(
+            statement.where(Attempt.ended_at < moment).order_by(Attempt.ended_at.desc()).limit(1)
+        )
+    ).one_or_none()
+    return found
+
+
+async def taken_after(
+    session: Session, provider_id: UUID, moment: datetime, *, within: timedelta
+) -> SqlRow[Any] | None:
+    """The first numbered order that was sent after a moment."""
+    statement = _numbered(provider_id, moment, moment + within)
+    found: SqlRow[Any] | None = (
+        await session.execute(
+            statement.where(Attempt.sending_at > moment).order_by(Attempt.sending_at).limit(1)
+        )
+    ).one_or_none()
+    return found
+
+
+async def lost_between(
+    session: Session, provider_id: UUID, since: datetime, until: datetime, *, besides: UUID
+) -> int:
+    """How many other attempts, sent in a time, may have been taken without our knowing it."""
+    count = await session.scalar(
+        select(func.count()).where(
+            Attempt.provider_id == provider_id,
+            Attempt.started_at.between(since - ON_THE_WIRE_MAX, until),
+            Attempt.state.in_([AttemptState.SENDING, AttemptState.UNKNOWN]),
+            Attempt.sending_at.between(since, until),
+            Attempt.id != besides,
+        )
+    )
+    return count or 0
+
+
+class Hanging(NamedTuple):
+    """An order that hangs, with the attempt after which its provider may have it."""
+
+    order: Order
+    attempt: Attempt | None
+    inquiry: Inquiry | None
+
+
+async def unresolved_page(session: Session, *, after: int | None, limit: int) -> list[Hanging]:
+    """Orders that hang, with their attempt and its search, the newest first."""
+    statement = (
+        select(Order, Attempt, Inquiry)
+        .outerjoin(
+            Attempt,
+            (Attempt.order_id == Order.id)
+            & Attempt.state.in_([AttemptState.UNKNOWN, AttemptState.ACCEPTED]),
+        )
+        .outerjoin(Inquiry, Inquiry.attempt_id == Attempt.id)
+        .where(
+            Order.ended_at.is_(None),
+            Order.state.in_([OrderState.UNKNOWN, OrderState.NEEDS_REVIEW]),
+        )
+        .order_by(Order.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(Order.id < after)
+    return [Hanging(*row) for row in await session.execute(statement)]
+
+
+_STILL_OPEN: Final = Statement(
+    """
+    SELECT i.provider_id, count(*) AS open,
+           percentile_disc(0.99) WITHIN GROUP (
+               ORDER BY extract(epoch FROM CAST(:now AS timestamptz) - i.sent_at)) AS age_p99
+    FROM inquiries i JOIN orders o ON o.id = i.order_id
+    WHERE i.resolved_at IS NULL AND o.state IN ('unknown', 'needs_review')
+    GROUP BY GROUPING SETS ((i.provider_id), ())
+    """
+)
+
+
+async def open_counts(session: Session) -> Sequence[Row]:
+    """How many searches are open and how old the oldest percent is, by provider and in all."""
+    return await _STILL_OPEN.rows(session, now=now_of(session))
+
+
+async def opened_counts(session: Session, since: datetime) -> dict[UUID, int]:
+    """How many orders were lost since a moment, by provider."""
+    rows = await session.execute(
+        select(Inquiry.provider_id, func.count())
+        .where(Inquiry.opened_at >= since)
+        .group_by(Inquiry.provider_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def resolved_counts(session: Session, since: datetime) -> dict[str, int]:
+    """By what orders that hung were resolved since a moment, and how many."""
+    rows = await session.execute(
+        select(Inquiry.resolved_by, func.count())
+        .where(Inquiry.resolved_at >= since)
+        .group_by(Inquiry.resolved_by)
+    )
+    return {row[0]: row[1] for row in rows if row[0] is not None}
