@@ -198,7 +198,7 @@ async def _put_back(context: WorkerContext, ref: str, every: timedelta) -> None:
         wait = min(every, RETRY_AFTER)
         await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + wait)
 
-    await context.runtime.uow.run(transaction)
+    await context.persist(transaction)
 
 
 async def drain_reconcile(context: WorkerContext, lane: str) -> None:
@@ -282,7 +282,7 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
         async def unasked(session: Session) -> None:
             await probing.record_unasked(session, leased, provider_id, time_scale=scale)
 
-        await runtime.uow.run(unasked, repeatable=True)
+        await context.persist(unasked)
         return
     adapter = get_adapter(account.adapter, context.wire)
     try:
@@ -297,4 +297,4 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
     async def transaction(session: Session) -> None:
         await probing.record_probe(session, leased, provider_id, balance, time_scale=scale)
 
-    await runtime.uow.run(transaction, repeatable=True)
+    await context.persist(transaction)
