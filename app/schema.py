@@ -6,11 +6,11 @@ from typing import Final
 
 from app.catalog import mirror_models, price_models
 from app.catalog import models as catalog
-from app.core import audit, gauges, idempotency, work
+from app.core import audit, gauges, idempotency, lineage, work
 from app.core.db import Base
 from app.ledger import models as ledger
 from app.operators import models as operators
-from app.orders import link_models, refill_models
+from app.orders import link_models, refill_models, restore_models
 from app.orders import models as orders
 from app.panel import models as panel
 from app.resellers import models as resellers
@@ -23,6 +23,7 @@ TABLES_OF: Final = (
     gauges,
     idempotency,
     ledger,
+    lineage,
     link_models,
     mirror_models,
     operators,
@@ -31,6 +32,7 @@ TABLES_OF: Final = (
     price_models,
     refill_models,
     resellers,
+    restore_models,
     schedules,
     supply,
     work,

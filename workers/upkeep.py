@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from app.catalog import gauges as catalogue_gauges
-from app.core import gauges, idempotency, work
+from app.core import gauges, idempotency, lineage, work
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.logging import get_logger
@@ -90,6 +90,8 @@ async def free_links(_context: WorkerContext, session: Session) -> None:
 
 async def measure(_context: WorkerContext, session: Session) -> None:
     """Compute the gauges over tables, so that a scrape only reads them."""
+    if await lineage.is_restored(session):
+        log.error("database_restored", told="nothing is sent until `smmos restored` is said")
     samples: list[Sample] = []
     for kind, lane, count, age in await work.queue_ages(session):
         labels = f'kind="{kind}",lane="{lane}"'

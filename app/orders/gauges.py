@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from app.core import lineage
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.uow import now_of
@@ -20,6 +21,7 @@ NAMES: Final = frozenset(
         "smmos_orders_late",
         "smmos_orders_undispatched_late",
         "smmos_refills",
+        "smmos_database_restored",
     }
 )
 _UNDISPATCHED: Final = (OrderState.QUEUED, OrderState.ON_HOLD)
@@ -51,6 +53,7 @@ async def samples(session: Session) -> list[Sample]:
             Sample("smmos_refills", f'state="{state}"', refills.get(state, 0))
             for state in sorted(set(RefillState) - REFILL_ENDED)
         ),
+        Sample("smmos_database_restored", "", int(await lineage.is_restored(session))),
         Sample(
             "smmos_orders_undispatched_late", "", sum(late.get(state, 0) for state in _UNDISPATCHED)
         ),

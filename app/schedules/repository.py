@@ -98,6 +98,18 @@ async def lock(session: Session, number: int) -> Schedule | None:
     return found
 
 
+async def due(session: Session, *, limit: int) -> Sequence[int]:
+    """Active schedules whose next run should have started by now."""
+    return (
+        await session.scalars(
+            select(Schedule.id)
+            .where(Schedule.state == ScheduleState.ACTIVE, Schedule.next_at <= now_of(session))
+            .order_by(Schedule.book_id, Schedule.id)
+            .limit(limit)
+        )
+    ).all()
+
+
 async def page(
     session: Session, book_id: UUID, *, after: int | None, limit: int
 ) -> Sequence[Schedule]:

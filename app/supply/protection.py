@@ -46,6 +46,7 @@ class Closed(StrEnum):
     PAUSED = "provider_paused"
     BREAKER = "provider_unreachable"
     BUDGET = "provider_busy"
+    RESTORED = "database_restored"
 
 
 @dataclass(frozen=True, slots=True)
