@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from app.core.errors import AppError
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.orders import restored
+from app.orders.errors import TooEarlyToProve
 from app.orders.restored import Listed, Reading
 from app.supply import service as supply
 from app.supply.models import Provider
@@ -31,10 +32,11 @@ COLUMNS: Final = ["provider order", "ours", "service", "quantity", "charge", "at
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be done with what the list tells."""
+    """What is to be done with what the list tells; `matches` is, by its order id, ours."""
 
     apply: bool
     complete: bool
+    matches: dict[str, int]
 
 
 def reconcile(
@@ -49,6 +51,10 @@ def reconcile(
             help="Of strangers show those from then on, UTC; by default since the backup.",
             formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
         ),
+    ] = None,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="Your word for one: our number and its order id, as 1234=9876."),
     ] = None,
     order_column: Annotated[str, typer.Option(help="What holds its order id.")] = "order",
     link_column: Annotated[str, typer.Option(help="What holds the link or user.")] = "link",
@@ -76,7 +82,20 @@ def reconcile(
     )
     listed = None if accepted is None else read_export(accepted, columns)
     moment = None if since is None else since.replace(tzinfo=UTC)
-    asyncio.run(_reconcile(provider_id, listed, moment, Asked(apply, complete)))
+    asked = Asked(apply, complete, _read_matches(match or []))
+    asyncio.run(_reconcile(provider_id, listed, moment, asked))
+
+
+def _read_matches(given: Sequence[str]) -> dict[str, int]:
+    matches = {}
+    for one in given:
+        ours, separator, its = one.partition("=")
+        if not (ours.isdecimal() and separator and its):
+            raise CommandFailed(
+                f"--match: {one!r} is not our number and its order id, as 1234=9876."
+            )
+        matches[its] = int(ours)
+    return matches
 
 
 async def _reconcile(
@@ -95,9 +114,29 @@ async def _reconcile(
         since = since or (restore.since if restore else None)
         async with runtime.uow.begin() as session:
             reading = await restored.read_list(session, runtime.keys, provider, listed, since=since)
+        reading = _with_matches(reading, asked.matches)
         _show(provider, reading, since)
         if asked.apply:
             await _apply(runtime, provider, reading, complete=asked.complete)
+
+
+def _with_matches(reading: Reading, matches: Mapping[str, int]) -> Reading:
+    """What a person has matched counts as found."""
+    unplaced = {one.provider_order_id: one for one in reading.lost} | {
+        one.provider_order_id: one for _, one in reading.ambiguous
+    }
+    if strangers := matches.keys() - unplaced.keys():
+        raise CommandFailed(f"--match: {', '.join(sorted(strangers))} is nothing that is unknown.")
+    ours = set(matches.values())
+    return Reading(
+        known=reading.known,
+        found=(*reading.found, *((matches[its], unplaced[its]) for its in matches)),
+        ambiguous=tuple(
+            pair for pair in reading.ambiguous if pair[1].provider_order_id not in matches
+        ),
+        lost=tuple(one for one in reading.lost if one.provider_order_id not in matches),
+        unlisted=tuple(order_id for order_id in reading.unlisted if order_id not in ours),
+    )
 
 
 def _show(provider: Provider, reading: Reading, since: datetime | None) -> None:
@@ -109,7 +148,7 @@ def _show(provider: Provider, reading: Reading, since: datetime | None) -> None:
         [_row(one, str(order_id)) for order_id, one in reading.found[:SHOWN_MAX]],
     )
     print_table(
-        "Perhaps ours: say which with `smmos orders resolve`",
+        "Perhaps ours: say which with --match",
         COLUMNS,
         [_row(one, " or ".join(map(str, ids))) for ids, one in reading.ambiguous[:SHOWN_MAX]],
     )
@@ -141,9 +180,7 @@ async def _apply(runtime: Runtime, provider: Provider, reading: Reading, *, comp
     adopted = 0
     for order_id, listed in reading.found:
         adopted += await _told_if_refused(order_id, _adopt(runtime, provider, order_id, listed))
-    queued = 0
-    for order_id in reading.unlisted if complete else ():
-        queued += await _told_if_refused(order_id, _rule_out(runtime, provider, order_id))
+    queued = await _rule_out_all(runtime, provider, reading.unlisted) if complete else 0
     async with runtime.uow.begin() as session:
         public = supply.public_provider_id(provider.id)
         data = {"adopted": adopted, "queued": queued, "lost": len(reading.lost)}
@@ -158,6 +195,18 @@ async def _adopt(runtime: Runtime, provider: Provider, order_id: int, listed: Li
     return True
 
 
+async def _rule_out_all(runtime: Runtime, provider: Provider, order_ids: Sequence[int]) -> int:
+    queued = 0
+    for order_id in order_ids:
+        try:
+            queued += await _told_if_refused(order_id, _rule_out(runtime, provider, order_id))
+        except TooEarlyToProve as early:
+            # It is too early for all of them.
+            print(refusal_line(early))
+            break
+    return queued
+
+
 async def _rule_out(runtime: Runtime, provider: Provider, order_id: int) -> bool:
     async with runtime.uow.begin() as session:
         return await restored.rule_out(
@@ -166,8 +215,11 @@ async def _rule_out(runtime: Runtime, provider: Provider, order_id: int) -> bool
 
 
 async def _told_if_refused(order_id: int, doing: Awaitable[bool]) -> bool:
+    """Raises TooEarlyToProve."""
     try:
         return await doing
+    except TooEarlyToProve:
+        raise
     except AppError as refusal:
         print(f"order {order_id}: {refusal_line(refusal)}")
         return False

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 
@@ -283,3 +284,33 @@ async def test_a_restore_wants_an_empty_database_and_a_backup_a_new_file(
     assert file.read_text() == "kept"
     told = await refuse(shell, "restore", str(file))
     assert told == "The database is not empty. Restore into a new one.\n"
+
+
+async def test_what_a_list_leaves_open_a_person_says(
+    shop: Shop, shell: Shell, tmp_path: Path
+) -> None:
+    """A simulator is asked itself; here it has taken an order whose link it tells otherwise."""
+    order_id = await shop.place("ours")
+    await run(shell, "restored")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        form = {"key": shop.simulator.key, "action": "add", "service": "101", "quantity": "1000"}
+        taken = await client.post(shop.simulator.url, data=form | {"link": link("moved-to")})
+    its = str(taken.json()["order"])
+    reading = ["providers", "reconcile", supply.public_provider_id(shop.provider.id)]
+
+    told = await run(shell, *reading)
+    assert its in told.split("Unknown here")[1]
+    await run(shell, *reading, "--apply", "--match", f"{order_id}={its}")
+
+    found = await shop.world.row(order_id)
+    assert (found.state, found.provider_order_id) == ("in_progress", its)
+    again = await refuse(shell, *reading, "--match", f"{order_id}={its}")
+    assert again == f"--match: {its} is nothing that is unknown.\n"
+    export = tmp_path / "export.csv"
+    for content, complaint in (
+        ("number\n1\n", f"{export} has no column 'order'"),
+        ("order,quantity\n1,many\n", f"{export}, line 2: a quantity is a whole number"),
+        ("order,date\n,2026-11-23\n", f"{export}, line 2: order is empty"),
+    ):
+        export.write_text(content)
+        assert (await refuse(shell, *reading, "--accepted", str(export))).startswith(complaint)
