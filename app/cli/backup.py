@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import typer
 
-from app.cli.context import actor, opened
+from app.cli.context import actor, opened, transaction
 from app.cli.migrate import bring_to_head
 from app.cli.refusals import CommandFailed
-from app.core import audit
+from app.core import audit, lineage
 from app.core.clock import rfc3339
 from app.core.inspection import Unreachable, is_empty
 from app.core.settings import Settings, load_settings
@@ -99,6 +99,8 @@ def restored(
     """
     if since is not None and nothing_lost:
         raise CommandFailed("--since and --nothing-lost contradict each other.")
+    if since is None and not nothing_lost:
+        asyncio.run(_refuse_at_home())
     moment = None if since is None else since.replace(tzinfo=UTC)
     _tell(asyncio.run(_vouch(load_settings(), moment, whole=nothing_lost)))
 
@@ -111,6 +113,15 @@ async def _refuse_filled(settings: Settings) -> None:
             raise CommandFailed(f"The database does not answer: {error}.") from error
     if not empty:
         raise CommandFailed("The database is not empty. Restore into a new one.")
+
+
+async def _refuse_at_home() -> None:
+    async with transaction() as (_, session):
+        if not await lineage.is_restored(session):
+            raise CommandFailed(
+                "Nothing says that this database was restored. If it was all the same, such as by a"
+                " snapshot of its disk, name with --since the moment that it was brought back to."
+            )
 
 
 async def _vouch(settings: Settings, since: datetime | None, *, whole: bool) -> Doubted | None:

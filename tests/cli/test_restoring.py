@@ -291,7 +291,9 @@ async def test_what_a_list_leaves_open_a_person_says(
 ) -> None:
     """A simulator is asked itself; here it has taken an order whose link it tells otherwise."""
     order_id = await shop.place("ours")
-    await run(shell, "restored")
+    at_home = await refuse(shell, "restored")
+    assert at_home.startswith("Nothing says that this database was restored.")
+    await run(shell, "restored", "--since", "2026-01-01")
     async with httpx.AsyncClient(trust_env=False) as client:
         form = {"key": shop.simulator.key, "action": "add", "service": "101", "quantity": "1000"}
         taken = await client.post(shop.simulator.url, data=form | {"link": link("moved-to")})
