@@ -117,6 +117,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     )
     app.state.limiter = RateLimiter(settings.redis_url.get_secret_value())
     app.state.key_cache = KeyCache()
+    app.state.stopping = False
     app.state.documents = openapi_documents()
     public = (panel.router, files.router, system.router)
     for router in (*RESELLER_ROUTERS, *OPERATOR_ROUTERS, *public):
@@ -125,6 +126,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.add_exception_handler(RateLimitExceeded, _too_many)
     app.add_middleware(RequestMiddleware)
     return app
+
+
+def stop_soon(app: FastAPI) -> None:
+    """From now on it is not ready, and its answers close their connections; it still serves."""
+    app.state.stopping = True
 
 
 async def _too_many(request: Request, _error: Exception) -> Response:

@@ -6,12 +6,12 @@ from typing import Final
 
 from app.catalog import mirror_models, price_models
 from app.catalog import models as catalog
-from app.core import audit, gauges, idempotency, work
+from app.core import audit, gauges, idempotency, lineage, work
 from app.core.db import Base
 from app.files import models as files
 from app.ledger import models as ledger
 from app.operators import models as operators
-from app.orders import inquiry_models, link_models, refill_models
+from app.orders import inquiry_models, link_models, refill_models, restore_models
 from app.orders import models as orders
 from app.panel import models as panel
 from app.resellers import models as resellers
@@ -26,6 +26,7 @@ TABLES_OF: Final = (
     idempotency,
     inquiry_models,
     ledger,
+    lineage,
     link_models,
     mirror_models,
     operators,
@@ -34,6 +35,7 @@ TABLES_OF: Final = (
     price_models,
     refill_models,
     resellers,
+    restore_models,
     schedules,
     supply,
     work,

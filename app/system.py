@@ -41,9 +41,13 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """The database answers and is at the newest schema; Redis away is said, and is no failure."""
+    """The database answers and its schema is this version's, or a later one's; Redis away is said,
+    and is no failure. A process that is told to stop is not ready, though it still serves.
+    """
+    if request.app.state.stopping:
+        raise Unavailable("stopping")
     checks = await health.check_all(request.app.state.runtime)
-    if checks["database"] != health.OK or checks["migrations"] != health.OK:
+    if checks["database"] != health.OK or checks["migrations"] not in {health.OK, health.NEWER}:
         raise Unavailable("; ".join(f"{name}: {told}" for name, told in checks.items()))
     return JSONResponse({"status": "ready", "checks": checks})
 

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 
 from app.schema import metadata
 
-LOCK_TIMEOUT_SECONDS = 4
+# Below the wait for a lock of those who serve: they queue behind a migration that waits.
+LOCK_TIMEOUT_SECONDS = 1
 STATEMENT_TIMEOUT_SECONDS = 60
 
 

@@ -31,7 +31,8 @@ def test_nobody_commits_but_the_unit_of_work_and_the_migrations() -> None:
 
 def test_a_state_of_an_order_is_set_in_the_repositories_only() -> None:
     assert found(r"UPDATE orders SET state", "app", "workers") == {
-        "app/orders/attempt_repository.py"
+        "app/orders/attempt_repository.py",
+        "app/orders/restore_repository.py",
     }
     assert found(r"^\s+(?!assert)\w+\.state = ", "app", "workers") == set()
 

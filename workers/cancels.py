@@ -46,7 +46,7 @@ async def _ask_once(context: WorkerContext, provider_id: UUID) -> bool:
     async def record(session: Session) -> None:
         await canceling.record_cancel_answers(session, batch, answers)
 
-    await runtime.uow.run(record, repeatable=True)
+    await context.persist(record)
     return True
 
 
@@ -69,4 +69,4 @@ async def _record_failure(
             answered=trouble.kind not in NO_ANSWER,
         )
 
-    await context.runtime.uow.run(transaction, repeatable=True)
+    await context.persist(transaction)

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
+from app.core.clock import elapsed_seconds
 from app.core.errors import Unavailable
 from app.core.logging import get_logger
 from app.core.metrics import WORK_FAILURES
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.core.uow import Transaction
 from app.providers.wire import Wire
 
 log = get_logger(__name__)
 
 ROUNDS_MAX: Final = 10_000
 """A drain ends after so many rounds; what is left is found by the next ring or poll."""
+PATIENCE_SECONDS: Final = 15.0
+PATIENCE_PAUSE_SECONDS: Final = 0.25
 
+Result = TypeVar("Result")
 
 Drain = Callable[["WorkerContext", str], Awaitable[None]]
 
@@ -45,6 +50,20 @@ class WorkerContext:
     @property
     def settings(self) -> Settings:
         return self.runtime.settings
+
+    async def persist(self, transaction: Transaction[Result]) -> Result:
+        """Run what follows a lease, and wait for a database that restarts: given up at once, the
+        work would lie until its lease has run out. The lease's token must make it repeatable.
+        """
+        until = elapsed_seconds() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await self.runtime.uow.run(transaction, repeatable=True)
+            except Unavailable as error:
+                if elapsed_seconds() >= until:
+                    raise
+                log.info("waiting_for_the_database", error=error.detail)
+            await asyncio.sleep(PATIENCE_PAUSE_SECONDS)
 
     def rung(self, kind: str, lane: str) -> asyncio.Event:
         """Set when somebody rings for a lane that is being drained: there may be more to do."""

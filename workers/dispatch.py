@@ -116,7 +116,7 @@ async def _begin(
     async def mark(session: Session) -> Sequence[Handover]:
         return await dispatch.mark_sending(session, batch)
 
-    handovers = await runtime.uow.run(mark, repeatable=True)
+    handovers = await context.persist(mark)
     deadline = asked_at + batch.send_within_seconds
     for handover in handovers:
         task = asyncio.create_task(_submit(context, batch, handover, deadline))

@@ -60,7 +60,7 @@ async def _record(context: WorkerContext, poll: Poll, answers: Mapping[str, Stat
     async def transaction(session: Session) -> None:
         await follow.record_answers(session, poll, answers)
 
-    await context.runtime.uow.run(transaction, repeatable=True)
+    await context.persist(transaction)
 
 
 async def _ask(context: WorkerContext, poll: Poll) -> Mapping[str, StatusAnswer]:
@@ -80,4 +80,4 @@ async def _record_failure(context: WorkerContext, poll: Poll, trouble: ProviderU
             answered=trouble.kind not in NO_ANSWER,
         )
 
-    await context.runtime.uow.run(transaction, repeatable=True)
+    await context.persist(transaction)

@@ -62,7 +62,7 @@ async def _ask_some(context: WorkerContext, provider_id: UUID) -> bool:
         await refill_asking.record_refills(session, batch, said)
 
     try:
-        await runtime.uow.run(record, repeatable=True)
+        await context.persist(record)
     except Exception:
         # The sweeper will call these unknown: whoever resolves them finds here what was said.
         log.exception("refills_not_recorded", said={i: repr(one) for i, one in said.items()})
@@ -118,7 +118,7 @@ async def _poll_once(context: WorkerContext, provider_id: UUID) -> bool:
     async def record(session: Session) -> None:
         await refill_following.record_refill_answers(session, poll, answers)
 
-    await runtime.uow.run(record, repeatable=True)
+    await context.persist(record)
     return True
 
 
@@ -141,4 +141,4 @@ async def _record_failure(
             answered=trouble.kind not in NO_ANSWER,
         )
 
-    await context.runtime.uow.run(transaction, repeatable=True)
+    await context.persist(transaction)

@@ -51,4 +51,4 @@ async def _start(context: WorkerContext, leased: Lease, ref: str) -> None:
             session, runtime.keys, leased, ref, time_scale=context.settings.time_scale
         )
 
-    await runtime.uow.run(transaction, repeatable=True)
+    await context.persist(transaction)

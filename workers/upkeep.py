@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from app.catalog import gauges as catalogue_gauges
-from app.core import gauges, idempotency, work
+from app.core import gauges, idempotency, lineage, work
 from app.core.db import Session
 from app.core.gauges import Sample
 from app.core.logging import get_logger
@@ -92,6 +92,8 @@ async def free_links(_context: WorkerContext, session: Session) -> None:
 
 async def measure(_context: WorkerContext, session: Session) -> None:
     """Compute the gauges over tables, so that a scrape only reads them."""
+    if await lineage.is_restored(session):
+        log.error("database_restored", told="nothing is sent until `smmos restored` is said")
     samples: list[Sample] = []
     for kind, lane, count, age in await work.queue_ages(session):
         labels = f'kind="{kind}",lane="{lane}"'
@@ -207,7 +209,7 @@ async def _put_back(context: WorkerContext, ref: str, every: timedelta) -> None:
         wait = min(every, RETRY_AFTER)
         await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + wait)
 
-    await context.runtime.uow.run(transaction)
+    await context.persist(transaction)
 
 
 async def drain_probe(context: WorkerContext, lane: str) -> None:
@@ -283,7 +285,7 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
         async def unasked(session: Session) -> None:
             await probing.record_unasked(session, leased, provider_id, time_scale=scale)
 
-        await runtime.uow.run(unasked, repeatable=True)
+        await context.persist(unasked)
         return
     adapter = get_adapter(probe.account.adapter, context.wire)
     balance: ProviderBalance | None = None
@@ -307,4 +309,4 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
             asking=probe.asking,
         )
 
-    await runtime.uow.run(transaction, repeatable=True)
+    await context.persist(transaction)

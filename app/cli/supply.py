@@ -13,6 +13,7 @@ import typer
 from app.cli.context import actor, opened, transaction
 from app.cli.inputs import checked
 from app.cli.output import print_table
+from app.cli.reconciling import reconcile
 from app.cli.refusals import CommandFailed
 from app.core import audit
 from app.core.db import Session
@@ -30,6 +31,7 @@ from app.supply.service import PauseReason
 commands = typer.Typer()
 provider_commands = typer.Typer(help="Our accounts with providers.", no_args_is_help=True)
 commands.add_typer(provider_commands, name="providers")
+provider_commands.command("reconcile")(reconcile)
 
 ProviderId = Annotated[str, typer.Argument(help="As `providers list` shows it, prv_…")]
 Said = TypeVar("Said")

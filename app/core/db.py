@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+import asyncpg
 import orjson
-from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid
+from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid, event
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -41,6 +42,8 @@ STATEMENT_CANCELED: Final = "57014"
 _TRY_AGAIN: Final = {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
 _AWAY: Final = ("08", "53", "57P")
 """Connection trouble; out of disk, memory or connections; shutting down or starting up."""
+_OUTDATED: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+"""A migration changed what a prepared statement stood on; the driver has forgotten it by now."""
 
 
 class Base(DeclarativeBase):
@@ -58,11 +61,17 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = type_map
 
 
-def create_engine(settings: Settings, *, application_name: str) -> AsyncEngine:
-    """A pool without overflow whose connections carry their own time-outs."""
-    return create_async_engine(
+def create_engine(
+    settings: Settings, *, application_name: str, pool_size: int | None = None
+) -> AsyncEngine:
+    """A pool without overflow whose connections carry their own time-outs.
+
+    A connection that the server closed while it lay in the pool is replaced when it is taken: after
+    a restart of the database no transaction fails for what became of connections before it began.
+    """
+    engine = create_async_engine(
         settings.database_url.get_secret_value(),
-        pool_size=settings.pool_size,
+        pool_size=pool_size or settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_timeout_seconds,
         pool_recycle=1800,
@@ -86,6 +95,14 @@ def create_engine(settings: Settings, *, application_name: str) -> AsyncEngine:
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Asks the driver, which has seen the end of the connection, and not the server."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:
@@ -103,7 +120,16 @@ def is_retryable(error: BaseException) -> bool:
     """Whether the transaction left nothing behind and may simply be run again."""
     if not isinstance(error, DBAPIError):
         return False
-    return error.connection_invalidated or sqlstate_of(error) in _TRY_AGAIN
+    return (
+        error.connection_invalidated
+        or sqlstate_of(error) in _TRY_AGAIN
+        or isinstance(_as_told_by_driver(error), _OUTDATED)
+    )
+
+
+def _as_told_by_driver(error: DBAPIError) -> BaseException | None:
+    """asyncpg's own error, around which SQLAlchemy puts one or two of its own."""
+    return error.orig.__cause__ or error.orig if error.orig else None
 
 
 def is_away(error: BaseException) -> bool:

@@ -62,7 +62,10 @@ class Unavailable(AppError):
 
 
 class OutcomeUnknown(Unavailable):
-    """The connection broke while committing: repeat with the same Idempotency-Key to learn more."""
+    """The connection broke while committing: all was done, or nothing."""
 
     code = "outcome-unknown"
-    title = "The outcome is not known; repeat the same request"
+    title = (
+        "It is not known whether this was done. Repeat it with the same Idempotency-Key;"
+        " where it had none, look first"
+    )

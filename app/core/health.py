@@ -10,11 +10,13 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.core.migrating import current_revision, head_revision
+from app.core.migrating import current_revision, head_revision, is_known
 from app.core.runtime import Runtime
 
 ANSWER_SECONDS: Final = 1.0
 OK: Final = "ok"
+NEWER: Final = "newer than this process"
+"""The schema of a later version, on which this one goes on serving until it is replaced."""
 
 
 async def check_all(runtime: Runtime) -> dict[str, str]:
@@ -25,12 +27,18 @@ async def check_all(runtime: Runtime) -> dict[str, str]:
 
 async def _check_database(runtime: Runtime) -> dict[str, str]:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS), runtime.engine.connect() as connection:
+        async with asyncio.timeout(ANSWER_SECONDS), runtime.health_engine.connect() as connection:
             revision = await current_revision(connection)
     except (DBAPIError, PoolTimeout, OSError, TimeoutError) as error:
         return {"database": f"not reachable ({type(error).__name__})", "migrations": "unknown"}
+    return {"database": OK, "migrations": _judged(revision)}
+
+
+def _judged(revision: str | None) -> str:
     head = head_revision()
-    return {"database": OK, "migrations": OK if revision == head else f"at {revision}, not {head}"}
+    if revision == head:
+        return OK
+    return f"at {revision}, not {head}" if revision is None or is_known(revision) else NEWER
 
 
 async def _check_redis(runtime: Runtime) -> str:

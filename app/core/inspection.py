@@ -22,6 +22,7 @@ _DATABASE: Final = text(
            current_setting('server_version') AS name, clock_timestamp() AS clock
     """
 )
+_TABLES: Final = text("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()")
 
 
 class Unreachable(Exception):
@@ -61,6 +62,16 @@ async def look_at_database(runtime: Runtime) -> DatabaseFacts:
         raise Unreachable(_reason(error)) from error
     theirs: datetime = row.clock
     return DatabaseFacts(row.number, row.name, theirs - ours, revision)
+
+
+async def is_empty(runtime: Runtime) -> bool:
+    """Whether the database has no table yet. Raises Unreachable."""
+    try:
+        async with runtime.engine.connect() as connection:
+            tables = await connection.scalar(_TABLES)
+    except (SQLAlchemyError, OSError) as error:
+        raise Unreachable(_reason(error)) from error
+    return not tables
 
 
 async def look_at_redis(redis_url: str) -> RedisFacts:

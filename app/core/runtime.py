@@ -23,6 +23,9 @@ class Runtime:
 
     settings: Settings
     engine: AsyncEngine
+    health_engine: AsyncEngine
+    """A connection by itself, so that a pool in full use is not taken for a database away."""
+
     keys: KeyRing
     cursors: Cursors
     uow: UnitOfWork
@@ -42,6 +45,7 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Connect lazily to the database and, where asked, to the doorbell; close both at the end."""
     engine = create_engine(settings, application_name=f"smmos-{name}")
+    health_engine = create_engine(settings, application_name="smmos-health", pool_size=1)
     arq_doorbell: ArqDoorbell | None = None
     if with_doorbell:
         arq_doorbell = ArqDoorbell(connect_arq(settings.redis_url.get_secret_value()))
@@ -52,6 +56,7 @@ async def open_runtime(
         yield Runtime(
             settings=settings,
             engine=engine,
+            health_engine=health_engine,
             keys=keys,
             cursors=Cursors(keys),
             uow=UnitOfWork(create_sessions(engine), clock or Clock(), doorbell),
@@ -59,4 +64,5 @@ async def open_runtime(
     finally:
         if arq_doorbell is not None:
             await arq_doorbell.stop()
+        await health_engine.dispose()
         await engine.dispose()

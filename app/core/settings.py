@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     )
     poll_seconds_min: float = Field(1.0, gt=0, description="least wait of a worker's own poll")
     poll_seconds_max: float = Field(5.0, gt=0, description="longest wait of a worker's own poll")
+    unready_seconds: float = Field(
+        5.0, ge=0, le=60, description="how long a stopping API serves on while /readyz says 503"
+    )
     drain_seconds: float = Field(
         50.0, gt=0, description="how long a stopping worker waits for calls under way"
     )

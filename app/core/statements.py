@@ -18,6 +18,13 @@ from app.core.db import Session
 _NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
 _DRIVER: Final = "driver"
 _BEGIN: Final = text("SELECT 1")
+_TOLD_BY_DRIVER: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # The driver lost its place in the conversation, as it does when a backend is killed.
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
 
 
 class Row(asyncpg.Record):  # type: ignore[misc]  # asyncpg has no types
@@ -61,20 +68,27 @@ class Statement:
                 timeout=timeout_seconds,
                 record_class=Row,
             )
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _TOLD_BY_DRIVER as error:
             raise await self._as_told_by_sqlalchemy(session, driver, error) from error
         return rows
 
     async def _as_told_by_sqlalchemy(
         self, session: Session, driver: Any, error: Exception
     ) -> DBAPIError:
-        lost = driver.is_closed()
+        lost = driver.is_closed() or _is_out_of_step(error)
         if lost:
             # The pool must not hand this connection out again.
             await session.invalidate()
         violated = isinstance(error, asyncpg.IntegrityConstraintViolationError)
         kind = IntegrityError if violated else DBAPIError
         return kind(self._sql, None, error, hide_parameters=True, connection_invalidated=lost)
+
+
+def _is_out_of_step(error: Exception) -> bool:
+    """Whether the driver cannot go on with its connection, though it has not seen its end yet."""
+    if isinstance(error, asyncpg.OutdatedSchemaCacheError):
+        return False
+    return isinstance(error, asyncpg.InternalClientError | ConnectionError)
 
 
 async def _driver_of(session: Session) -> Any:

@@ -76,7 +76,8 @@ class UnitOfWork:
             try:
                 await session.commit()
             except DBAPIError as error:
-                if error.connection_invalidated:
+                # A server that goes down may say so before or after it has committed.
+                if error.connection_invalidated or is_away(error):
                     raise OutcomeUnknown from error
                 raise
             except _NOT_CONNECTED as error:

@@ -39,6 +39,22 @@ def find_postgres() -> Program:
     )
 
 
+def find_client(name: str) -> Path:
+    """A client program of PostgreSQL, such as `pg_dump`: beside a server's, else on PATH."""
+    try:
+        beside = find_postgres().path.with_name(name)
+    except BinaryMissing:
+        beside = None
+    if beside is not None and beside.is_file():
+        return beside
+    if on_path := shutil.which(name):
+        return Path(on_path)
+    raise BinaryMissing(
+        f"{name} is not installed here. Install PostgreSQL's client programs, of the server's"
+        " version, or run it where the server is; after a restore say `smmos restored`."
+    )
+
+
 def find_redis() -> Program:
     """The `valkey-server` or `redis-server` program."""
     if path := os.environ.get("SMMOS_REDIS_BIN"):

@@ -12,7 +12,7 @@ import orjson
 
 from app.catalog import service as catalog
 from app.catalog.service import RouteOffer
-from app.core import work
+from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing, Undecryptable
 from app.core.db import Session
@@ -94,8 +94,10 @@ async def lease_batch(
     have one, and wait where they have none.
     """
     grant = await protection.admit_submits(session, provider_id)
-    if grant is Closed.BUDGET or grant is Closed.QUIET:
-        # Their turn comes within minutes: they stay, and only say why they wait.
+    if isinstance(grant, Grant) and await lineage.is_restored(session):
+        grant = Closed.RESTORED
+    if grant in {Closed.BUDGET, Closed.QUIET, Closed.RESTORED}:
+        # Their turn comes soon, or no other route would help: they stay, and say why they wait.
         due = await work.due_refs(session, DISPATCH, str(provider_id), limit=PASSED_ON_MAX)
         await repository.set_wait_reason(session, [int(ref) for ref in due], grant)
         return grant

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from app.core import lineage
 from app.core.db import Session
 from app.core.gauges import Sample, label_value
 from app.core.uow import now_of
@@ -26,6 +27,7 @@ NAMES: Final = frozenset(
         "smmos_lost_orders_age_p99_seconds",
         "smmos_lost_orders_last_day",
         "smmos_lost_orders_resolved_last_day",
+        "smmos_database_restored",
     }
 )
 _UNDISPATCHED: Final = (OrderState.QUEUED, OrderState.ON_HOLD)
@@ -57,6 +59,7 @@ async def samples(session: Session) -> list[Sample]:
             Sample("smmos_refills", f'state="{state}"', refills.get(state, 0))
             for state in sorted(set(RefillState) - REFILL_ENDED)
         ),
+        Sample("smmos_database_restored", "", int(await lineage.is_restored(session))),
         Sample(
             "smmos_orders_undispatched_late", "", sum(late.get(state, 0) for state in _UNDISPATCHED)
         ),

@@ -78,5 +78,10 @@ def link_hashes(keys: KeyRing, link: str) -> list[bytes]:
     return keys.macs("link", canonical_link(link).encode())
 
 
+def user_hashes(keys: KeyRing, username: str) -> list[bytes]:
+    """The same of what is delivered to a user and has no link."""
+    return keys.macs("link", f"user:{username}".encode())
+
+
 def _place(order_id: int) -> Place:
     return Place("order_inputs", "sealed", str(order_id))

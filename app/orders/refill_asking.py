@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.core import work
+from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
@@ -73,6 +73,8 @@ async def lease_refills(
     A pause stops no refill, for it costs nothing; an open breaker does: what may be taken without
     an answer is never the thing to try with.
     """
+    if await lineage.is_restored(session):
+        return Closed.RESTORED
     grant = await protection.admit_reads(session, provider_id)
     if not isinstance(grant, Grant):
         return grant

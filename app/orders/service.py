@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.catalog import service as catalog
 from app.catalog.service import Offer
-from app.core import work
+from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
@@ -278,8 +278,11 @@ async def detail(session: Session, order_id: int) -> OrderDetail:
 async def cancel(session: Session, order_id: int, *, actor: Actor, reason: str) -> Order:
     """Take back an order that was never handed on; the whole charge returns at once.
 
-    Loses to a worker that takes it first: raises OrderNotCancelable.
+    Loses to a worker that takes it first: raises OrderNotCancelable; so it does in a restored
+    database, which does not know whether it was handed on.
     """
+    if await lineage.is_restored(session):
+        raise OrderNotCancelable
     order = await lock(session, order_id)
     if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
         raise OrderNotCancelable

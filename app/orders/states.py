@@ -81,8 +81,10 @@ MOVES: Final[dict[Move, frozenset[tuple[OrderState, OrderState]]]] = {
     Move.PUT_BACK: frozenset({(_S.SUBMITTING, _S.QUEUED)}),
     Move.REFUSE: frozenset({(_S.SUBMITTING, _S.FAILED)}),
     Move.LOSE: frozenset({(_S.SUBMITTING, _S.UNKNOWN)}),
+    # From queued and on hold only in a database that was restored from an older copy.
     Move.REVIEW: frozenset(
-        (state, _S.NEEDS_REVIEW) for state in (_S.SUBMITTING, _S.IN_PROGRESS, _S.UNKNOWN)
+        (state, _S.NEEDS_REVIEW)
+        for state in (_S.QUEUED, _S.ON_HOLD, _S.SUBMITTING, _S.IN_PROGRESS, _S.UNKNOWN)
     ),
     Move.FIND: frozenset((state, _S.IN_PROGRESS) for state in (_S.UNKNOWN, _S.NEEDS_REVIEW)),
     Move.PROVE_ABSENT: frozenset((state, _S.QUEUED) for state in (_S.UNKNOWN, _S.NEEDS_REVIEW)),

@@ -102,6 +102,18 @@ async def find(session: Session, number: int) -> Schedule | None:
     return await session.get(Schedule, number, populate_existing=True)
 
 
+async def due(session: Session, *, limit: int) -> Sequence[int]:
+    """Active schedules whose next run should have started by now."""
+    return (
+        await session.scalars(
+            select(Schedule.id)
+            .where(Schedule.state == ScheduleState.ACTIVE, Schedule.next_at <= now_of(session))
+            .order_by(Schedule.book_id, Schedule.id)
+            .limit(limit)
+        )
+    ).all()
+
+
 async def page(
     session: Session,
     *,

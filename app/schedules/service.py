@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.catalog import service as catalog
-from app.core import work
+from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
@@ -132,8 +132,11 @@ async def cancel(
 ) -> Schedule:
     """Start no further run, give back their money at once, and cancel each run that can be.
 
-    Raises NotFound, and OrderNotCancelable where nothing is left to cancel.
+    Raises NotFound, and OrderNotCancelable where nothing is left to cancel, and in a restored
+    database, which does not know what has started.
     """
+    if await lineage.is_restored(session):
+        raise OrderNotCancelable
     schedule = await _lock(session, book_id, number)
     canceled = await runs.cancel_all(session, number, actor=actor, reason=reason)
     if schedule.state not in UNENDED:

@@ -55,6 +55,7 @@ class Closed(StrEnum):
     BUDGET = "provider_busy"
     QUIET = "provider_quiet"
     """Its balance is being read to find out whether it took a lost order."""
+    RESTORED = "database_restored"
 
 
 @dataclass(frozen=True, slots=True)

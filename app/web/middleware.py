@@ -54,6 +54,9 @@ class RequestMiddleware:
                 headers[REQUEST_ID] = request_id
                 if scope["scheme"] == "https":
                     headers[STRICT_TRANSPORT] = "max-age=31536000"
+                if scope["app"].state.stopping:
+                    # The next request should go elsewhere, not into a connection that is closing.
+                    headers["Connection"] = "close"
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")

@@ -113,10 +113,12 @@ def test_a_stack_delivers_survives_its_killed_processes_and_leaves_nothing_behin
     assert not any(alive(pid) for pid in processes(again) | servers)
 
 
-def test_the_demo_passes() -> None:
-    demo = start("demo", "--orders", "60")
-    told, _ = demo.communicate(timeout=100)
+@pytest.mark.timeout(300)
+def test_the_demo_passes_while_both_servers_are_killed() -> None:
+    demo = start("demo", "--orders", "60", "--restart-servers")
+    told, _ = demo.communicate(timeout=280)
 
     assert demo.returncode == 0, told
+    assert "started again meanwhile: postgres, redis" in told
     assert "ledger check: clean" in told
     assert "the demo passed" in told

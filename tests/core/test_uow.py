@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +17,7 @@ from app.core.doorbell import Ring, SilentDoorbell
 from app.core.errors import OutcomeUnknown, Unavailable
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.core.statements import Statement
 from app.core.uow import TRIES_MAX, UnitOfWork, now_of
 
 pytestmark = pytest.mark.committing
@@ -321,3 +323,42 @@ async def test_with_every_connection_taken_it_is_unavailable_soon(
                 async with uow.begin() as other:
                     await other.execute(text("SELECT 1"))
     await engine.dispose()
+
+
+async def test_a_server_that_goes_down_at_the_commit_leaves_the_outcome_unknown(
+    uow: UnitOfWork, runtime: Runtime
+) -> None:
+    """It may say so with the connection still open, and after it has committed."""
+    async with runtime.uow.begin() as session:
+        for statement in (
+            "CREATE FUNCTION go_down() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'down' USING ERRCODE = '57P01'; END $$",
+            "CREATE CONSTRAINT TRIGGER go_down AFTER INSERT ON work"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION go_down()",
+        ):
+            await session.execute(text(statement))
+    with pytest.raises(OutcomeUnknown):
+        await uow.run(lambda session: work.put(session, "dispatch", "1"))
+
+
+async def test_a_driver_that_lost_its_place_gives_its_connection_up_and_starts_anew(
+    uow: UnitOfWork, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncpg tells a killed backend by an error that is of no database's kind."""
+    tries = 0
+
+    async def transaction(session: Session) -> int | None:
+        nonlocal tries
+        tries += 1
+        pid: int | None = await session.scalar(text("SELECT pg_backend_pid()"))
+        if tries == 1:
+            with monkeypatch.context() as patched:
+                patched.setattr(asyncpg.Connection, "fetch", lose_place)
+                await Statement("SELECT 1").rows(session)
+        return pid
+
+    async def lose_place(*_: object, **__: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12")
+
+    await uow.run(transaction)
+    assert tries == 2

@@ -60,6 +60,18 @@ class TestHealth:
 
         assert "migrations: at 0001, not " in detail
 
+    @pytest.mark.committing
+    async def test_on_the_schema_of_a_later_version_it_stays_ready_until_it_is_replaced(
+        self, client: httpx.AsyncClient, runtime: Runtime
+    ) -> None:
+        async with runtime.uow.begin() as session:
+            await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+        ready = await client.get("/readyz")
+
+        assert ready.status_code == 200
+        assert ready.json()["checks"]["migrations"] == "newer than this process"
+
     async def test_without_redis_it_is_ready_and_says_so(
         self, client: httpx.AsyncClient, app: FastAPI, settings: Settings
     ) -> None:

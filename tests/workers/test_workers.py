@@ -1,10 +1,11 @@
 """The worker: every kind of work has its drain, none waits for another, stopping loses nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -389,6 +390,31 @@ class TestCallsUnderWay:
         assert tries == 5
         assert (await world.row(placed)).state == "in_progress"
         assert await world.count("provider_evidence") == 1
+
+    async def test_what_was_leased_when_the_database_went_away_is_sent_once_it_is_back(
+        self,
+        world: World,
+        scripted: WorkerContext,
+        wire: Scripted,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Left to its lease, the order would wait for minutes after a restart of seconds."""
+        monkeypatch.setattr("workers.context.PATIENCE_PAUSE_SECONDS", 0.001)
+        provider = await world.provider()
+        placed = await world.order(service=await world.service(routes=[provider]), link=link(0))
+        mark, tries = attempt_repository.mark_sending, 0
+
+        async def away_at_first(session: Session, ids: Collection[UUID]) -> set[UUID]:
+            nonlocal tries
+            tries += 1
+            if tries < 5:
+                raise Unavailable
+            return await mark(session, ids)
+
+        monkeypatch.setattr("app.orders.attempt_repository.mark_sending", away_at_first)
+        wire.release(link(0))
+        await DRAINS["dispatch"](scripted, str(provider.id))
+        assert (await world.row(placed)).state == "in_progress"
 
 
 class TestUpkeep:

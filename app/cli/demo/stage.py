@@ -32,6 +32,7 @@ class Stage:
     world: World
     providers: tuple[PretendProvider, ...]
     supervisor: Supervisor
+    servers: EmbeddedStack
     restarts: Counter[str] = field(default_factory=Counter)
 
     def look_after(self) -> None:
@@ -85,7 +86,7 @@ def stage(servers: EmbeddedStack, *, orders: int) -> Iterator[Stage]:
         processes.start_worker(metrics_port)
         processes.start_api(api_port)
         await_ready(supervisor, [base_url(api_port)], log_dir=servers.data_dir)
-        yield Stage(base_url(api_port), settings, world, providers, supervisor)
+        yield Stage(base_url(api_port), settings, world, providers, supervisor, servers)
 
 
 def _nobody_waits() -> None:

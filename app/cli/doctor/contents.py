@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from app.cli.doctor.findings import Finding, fail, ok, warn
-from app.core import gauges, work
+from app.core import gauges, lineage, work
 from app.core.crypto import Undecryptable
 from app.core.db import Session
 from app.core.runtime import Runtime
 from app.ledger import service as ledger
+from app.orders import restored
 from app.supply import service as supply
 
 _WAIT_SECONDS_MAX: Final = 60
@@ -20,6 +21,7 @@ async def check_contents(runtime: Runtime) -> AsyncIterator[Finding]:
     """All of them, in one look at a database that is at this version's schema."""
     async with runtime.uow.begin() as session:
         yield await _check_currency(session, runtime.settings.currency)
+        yield await _check_lineage(session)
         yield await _check_keys(session, runtime)
         yield await _check_ledger(session)
         yield await _check_workers(session)
@@ -35,6 +37,23 @@ async def _check_currency(session: Session, wanted: str) -> Finding:
             f"this database sells in {kept} and SMMOS_CURRENCY says {wanted}: set it to {kept}.",
         )
     return ok("currency", f"sells in {kept}")
+
+
+async def _check_lineage(session: Session) -> Finding:
+    if await lineage.is_restored(session):
+        return fail(
+            "lineage",
+            "this database was restored, or moved, and nothing is sent on its word."
+            " See docs/operate/database-restored.md.",
+        )
+    waiting = await restored.doubts(session)
+    if waiting:
+        return warn(
+            "lineage",
+            f"since the last restore {len(waiting)} providers' lists were not read:"
+            " run `smmos providers reconcile`.",
+        )
+    return ok("lineage", "the database knows all that was done")
 
 
 async def _check_keys(session: Session, runtime: Runtime) -> Finding:

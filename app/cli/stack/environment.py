@@ -17,7 +17,13 @@ from app.core.settings import ENV_FILE_NAME, Settings
 # Between two looks of its own a worker waits for what the doorbell does not tell: polls that fall
 # due. With waits divided by the time scale, a second would be most of an order's life.
 _UNLESS_SET: Final = MappingProxyType(
-    {"poll_seconds_min": "0.1", "poll_seconds_max": "0.3", "drain_seconds": "8"}
+    {
+        "poll_seconds_min": "0.1",
+        "poll_seconds_max": "0.3",
+        "drain_seconds": "8",
+        # No proxy has to notice.
+        "unready_seconds": "0.2",
+    }
 )
 
 

@@ -1,0 +1,190 @@
+"""The SQL of a restore: doubting what waits, and what a provider's list tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Row, and_, delete, exists, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.db import Session
+from app.core.uow import now_of
+from app.orders.models import Attempt, Order
+from app.orders.refill_models import Refill
+from app.orders.refill_states import RefillState
+from app.orders.restore_models import RestoreDoubt
+from app.orders.states import POSSIBLY_LIVE, OrderState
+
+# The move `review` of many orders at once, from whatever state had not been handed over.
+_REVIEW_WAITING: Final = text(
+    """
+    WITH waiting AS (
+        SELECT id, state FROM orders
+        WHERE ended_at IS NULL AND state IN ('queued', 'on_hold', 'submitting')
+        ORDER BY book_id, id FOR UPDATE
+    ), reviewed AS (
+        UPDATE orders SET state = 'needs_review', version = version + 1, wait_reason = NULL
+        FROM waiting WHERE orders.id = waiting.id
+        RETURNING orders.id, orders.version, orders.service_id, waiting.state AS was
+    ), event AS (
+        INSERT INTO order_events (order_id, seq, type, actor, public, data, at)
+        SELECT id, version, 'review', :actor, false,
+               jsonb_build_object('why', CAST(:why AS text), 'was', was), :now
+        FROM reviewed
+    ), attempt AS (
+        UPDATE attempts SET state = 'unknown', outcome = :why, ended_at = :now
+        FROM reviewed WHERE attempts.order_id = reviewed.id
+             AND attempts.state IN ('leased', 'sending')
+    )
+    SELECT id, service_id FROM reviewed
+    """
+)
+_SKIP_NUMBERS: Final = text(
+    "SELECT setval('order_numbers', nextval('order_numbers') + CAST(:skipped AS bigint))"
+)
+
+
+async def review_waiting(session: Session, *, actor: str, why: str) -> list[tuple[int, int]]:
+    """queued, on_hold, submitting → needs_review, their live attempts → unknown; the orders, each
+    with its service.
+    """
+    rows = await session.execute(
+        _REVIEW_WAITING, {"actor": actor, "why": why, "now": now_of(session)}
+    )
+    return [(row.id, row.service_id) for row in rows]
+
+
+async def attempts_of(session: Session, order_ids: Collection[int]) -> set[tuple[int, UUID]]:
+    """The providers that these orders were tried with, or are believed to be."""
+    rows = await session.execute(
+        select(Attempt.order_id, Attempt.provider_id).where(Attempt.order_id.in_(order_ids))
+    )
+    return {(row.order_id, row.provider_id) for row in rows}
+
+
+async def doubt(session: Session, pairs: Collection[tuple[int, UUID]]) -> None:
+    """Any of these providers may have that order."""
+    if pairs:
+        rows = [{"order_id": order_id, "provider_id": provider} for order_id, provider in pairs]
+        await session.execute(insert(RestoreDoubt).on_conflict_do_nothing(), rows)
+
+
+async def skip_numbers(session: Session, skipped: int) -> None:
+    """Leave out the numbers that lost orders may have had."""
+    await session.execute(_SKIP_NUMBERS, {"skipped": skipped})
+
+
+async def unasked_refills(session: Session, *, limit: int) -> Sequence[int]:
+    """Refills that this database believes not to be asked for, or to be asked for right now."""
+    return (
+        await session.scalars(
+            select(Refill.id)
+            .where(Refill.state.in_([RefillState.REQUESTED, RefillState.SENDING]))
+            .order_by(Refill.id)
+            .limit(limit)
+        )
+    ).all()
+
+
+async def newest_moment(session: Session) -> datetime | None:
+    """When the last order was placed that this database knows of."""
+    moment: datetime | None = await session.scalar(
+        select(Order.created_at).order_by(Order.id.desc()).limit(1)
+    )
+    return moment
+
+
+async def known_ids(session: Session, provider_id: UUID, ids: Collection[str]) -> set[str]:
+    """Those of a provider's order ids that an order of ours has."""
+    return set(
+        await session.scalars(
+            select(Order.provider_order_id).where(
+                Order.provider_id == provider_id, Order.provider_order_id.in_(ids)
+            )
+        )
+    )
+
+
+async def unresolved_on(
+    session: Session, provider_id: UUID, link_hashes: Collection[bytes]
+) -> Sequence[Row[int, int, int, int | None, bytes]]:
+    """Unresolved orders on these links that this provider may have: id, service, quantity, units,
+    link hash.
+    """
+    doubted = exists().where(
+        RestoreDoubt.order_id == Order.id, RestoreDoubt.provider_id == provider_id
+    )
+    tried = exists().where(
+        Attempt.order_id == Order.id,
+        Attempt.provider_id == provider_id,
+        Attempt.state.in_(POSSIBLY_LIVE),
+    )
+    rows = await session.execute(
+        select(Order.id, Order.service_id, Order.quantity, Order.units, Order.link_hash)
+        .where(
+            Order.ended_at.is_(None),
+            Order.state.in_([OrderState.UNKNOWN, OrderState.NEEDS_REVIEW]),
+            Order.provider_order_id.is_(None),
+            Order.link_hash.in_(link_hashes),
+            or_(doubted, tried),
+        )
+        .order_by(Order.id)
+    )
+    return rows.all()
+
+
+async def doubted_at(session: Session, provider_id: UUID) -> Sequence[int]:
+    """The orders that this provider may have, as far as its list was not read yet."""
+    return (
+        await session.scalars(
+            select(RestoreDoubt.order_id)
+            .where(RestoreDoubt.provider_id == provider_id)
+            .order_by(RestoreDoubt.order_id)
+        )
+    ).all()
+
+
+async def doubts_left(session: Session, order_id: int) -> bool:
+    return bool(await session.scalar(select(exists().where(RestoreDoubt.order_id == order_id))))
+
+
+async def forget_doubts(
+    session: Session, order_id: int, *, provider_id: UUID | None = None
+) -> None:
+    """One provider's, or all of an order's."""
+    statement = delete(RestoreDoubt).where(RestoreDoubt.order_id == order_id)
+    if provider_id is not None:
+        statement = statement.where(RestoreDoubt.provider_id == provider_id)
+    await session.execute(statement)
+
+
+async def open_counts(session: Session) -> dict[UUID, int]:
+    """Per provider, how many orders it may have that are unresolved still."""
+    unresolved = and_(
+        Order.id == RestoreDoubt.order_id,
+        Order.state.in_([OrderState.UNKNOWN, OrderState.NEEDS_REVIEW]),
+    )
+    rows = await session.execute(
+        select(RestoreDoubt.provider_id, func.count().label("orders"))
+        .join(Order, unresolved)
+        .group_by(RestoreDoubt.provider_id)
+    )
+    return {row.provider_id: row.orders for row in rows}
+
+
+async def insert_attempt(session: Session, attempt: Attempt) -> None:
+    session.add(attempt)
+    await session.flush()  # it is ended by a statement
+
+
+async def last_attempt_number(session: Session, order_id: int) -> int:
+    number: int | None = await session.scalar(
+        select(Attempt.number)
+        .where(Attempt.order_id == order_id)
+        .order_by(Attempt.number.desc())
+        .limit(1)
+    )
+    return number or 0

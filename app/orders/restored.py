@@ -1,0 +1,308 @@
+"""After a restore: what waits is doubted, and each provider's own list tells what it has.
+
+A restored database has forgotten what was done after its backup. An order that it believes to be
+waiting may have been sent since; so none of them is sent again, and none is paid back, until every
+provider that could have got it was looked at. What was placed after the backup is lost here: where
+a provider took it, its list shows it, and a person sees to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from app.catalog import service as catalog
+from app.catalog.models import Route
+from app.core import lineage, work
+from app.core.audit import Actor
+from app.core.crypto import KeyRing
+from app.core.db import Session
+from app.core.ids import new_id
+from app.core.money import Money, charge_rounded_up
+from app.core.uow import now_of
+from app.ledger import service as ledger
+from app.orders import (
+    attempt_repository,
+    hold_repository,
+    refill_moves,
+    refill_repository,
+    repository,
+    resolving,
+    restore_repository,
+    service,
+)
+from app.orders.errors import OrderStateConflict, TooEarlyToProve
+from app.orders.inputs import link_hashes, user_hashes
+from app.orders.judging import ABSENCE_AFTER
+from app.orders.models import Attempt, Order
+from app.orders.refill_states import RefillState
+from app.orders.service import DISPATCH
+from app.orders.states import AttemptState, Move, OrderState
+from app.supply import service as supply
+from app.supply.models import Provider
+
+WHY: Final = "the database was restored from an older copy: this may have been sent since"
+NUMBERS_SKIPPED: Final = 1_000_000
+"""More orders than can have been placed between a backup and its restore."""
+REFILLS_MAX: Final = 10_000
+CLOCKS_APART_MAX: Final = timedelta(hours=1)
+"""A provider's list may tell its times by another clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """How much of what waited may have been done already."""
+
+    since: datetime
+    orders: int
+    refills: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One order in a provider's own list of what it accepted; None is what the list leaves out."""
+
+    provider_order_id: str
+    link: str | None = None
+    quantity: int | None = None
+    service: str | None = None
+    charge_micros: int | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a provider's list tells: which of our orders it has, which it may have, and which orders
+    of its list nobody here knows.
+    """
+
+    known: int
+    found: tuple[tuple[int, Listed], ...]
+    ambiguous: tuple[tuple[tuple[int, ...], Listed], ...]
+    lost: tuple[Listed, ...]
+    unlisted: tuple[int, ...]
+    """Doubted orders that are not in the list: absent there, if the list is complete."""
+
+
+async def doubt_waiting(
+    session: Session, *, since: datetime | None, actor: Actor, whole: bool = False
+) -> Doubted:
+    """Vouch for a restored database, in the transaction that doubts all that waits in it.
+
+    `since` is when its backup was made, by default when the last order was placed that it knows
+    of. With `whole` an operator says that nothing was forgotten, and nothing is doubted.
+    """
+    moment = since or await restore_repository.newest_moment(session) or now_of(session)
+    if whole:
+        await lineage.vouch(session, actor, since=None)
+        return Doubted(moment, 0, 0)
+    refill_ids = await restore_repository.unasked_refills(session, limit=REFILLS_MAX)
+    await work.lock_refs(session, map(str, refill_ids))
+    refills = await refill_repository.lock_many(
+        session, refill_ids, [RefillState.REQUESTED, RefillState.SENDING]
+    )
+    for refill in refills:
+        await refill_moves.lose(session, refill, WHY, actor=actor)
+    orders = await restore_repository.review_waiting(session, actor=str(actor), why=WHY)
+    await work.finish_all(session, [str(order_id) for order_id, _ in orders])
+    await restore_repository.doubt(session, await _possible(session, orders))
+    await restore_repository.skip_numbers(session, NUMBERS_SKIPPED)
+    await lineage.vouch(session, actor, since=moment)
+    return Doubted(moment, len(orders), len(refills))
+
+
+async def _possible(session: Session, orders: Sequence[tuple[int, int]]) -> set[tuple[int, UUID]]:
+    """Each order with every provider that could have got it: by a route, used now or closed."""
+    found = await restore_repository.attempts_of(session, [order_id for order_id, _ in orders])
+    for service_id in {service_id for _, service_id in orders}:
+        providers = {one.provider_id for one in await catalog.routes_of(session, service_id)}
+        found |= {
+            (order_id, provider_id)
+            for order_id, of_service in orders
+            if of_service == service_id
+            for provider_id in providers
+        }
+    return found
+
+
+async def read_list(
+    session: Session,
+    keys: KeyRing,
+    provider: Provider,
+    listed: Sequence[Listed],
+    *,
+    since: datetime | None,
+) -> Reading:
+    """Compare what a provider says that it accepted with what is known here. Changes nothing.
+
+    An order is found where its link, and quantity and service as far as they are told, are those
+    of just as many listed orders as there are of ours; anything less is for a person to say.
+    """
+    ids = {one.provider_order_id for one in listed}
+    known = await restore_repository.known_ids(session, provider.id, ids)
+    unknown = [one for one in listed if one.provider_order_id not in known]
+    candidates = await _candidates(session, keys, provider, unknown)
+    together: dict[tuple[int, ...], list[Listed]] = defaultdict(list)
+    for one in unknown:
+        together[candidates[one.provider_order_id]].append(one)
+    lost = [one for one in together.pop((), []) if _is_recent(one, since)]
+    found: list[tuple[int, Listed]] = []
+    ambiguous: list[tuple[tuple[int, ...], Listed]] = []
+    for order_ids, entries in together.items():
+        shared = any(set(order_ids) & set(others) for others in together if others != order_ids)
+        if len(entries) == len(order_ids) and not shared:
+            found += zip(order_ids, entries, strict=True)
+        else:
+            ambiguous += [(order_ids, one) for one in entries]
+    told = {order_id for order_id, _ in found} | {i for ids, _ in ambiguous for i in ids}
+    doubted = await restore_repository.doubted_at(session, provider.id)
+    return Reading(
+        known=len(listed) - len(unknown),
+        found=tuple(found),
+        ambiguous=tuple(ambiguous),
+        lost=tuple(lost),
+        unlisted=tuple(order_id for order_id in doubted if order_id not in told),
+    )
+
+
+def _is_recent(one: Listed, since: datetime | None) -> bool:
+    return since is None or one.at is None or one.at >= since - CLOCKS_APART_MAX
+
+
+async def _candidates(
+    session: Session, keys: KeyRing, provider: Provider, listed: Sequence[Listed]
+) -> dict[str, tuple[int, ...]]:
+    """Of each listed order those of ours that it may be."""
+    hashes = {one.provider_order_id: _hashes(keys, one) for one in listed}
+    orders = await restore_repository.unresolved_on(
+        session, provider.id, {one for some in hashes.values() for one in some}
+    )
+    services: dict[int, set[str]] = {}
+    for service_id in {order.service_id for order in orders}:
+        services[service_id] = {
+            route.provider_service
+            for route in await catalog.routes_of(session, service_id)
+            if route.provider_id == provider.id
+        }
+    return {
+        one.provider_order_id: tuple(
+            order.id
+            for order in orders
+            if order.link_hash in hashes[one.provider_order_id]
+            and one.quantity in {None, order.quantity, order.units}
+            and (one.service is None or one.service in services[order.service_id])
+        )
+        for one in listed
+    }
+
+
+def _hashes(keys: KeyRing, one: Listed) -> Collection[bytes]:
+    if one.link is None:
+        return ()
+    return {*link_hashes(keys, one.link), *user_hashes(keys, one.link)}
+
+
+async def adopt(
+    session: Session, provider: Provider, order_id: int, listed: Listed, *, actor: Actor
+) -> Order:
+    """The provider has the order, as its list says: it goes on under that id.
+
+    Raises OrderStateConflict, ProviderOrderTaken.
+    """
+    order = await service.lock(session, order_id)
+    live = await attempt_repository.live_of(session, order_id)
+    if live is None:
+        await restore_repository.insert_attempt(
+            session, await _forgotten_attempt(session, provider, order, listed)
+        )
+    elif live.provider_id != provider.id:
+        raise OrderStateConflict("The order was tried at another provider last")
+    await restore_repository.forget_doubts(session, order_id)
+    return await resolving.find(
+        session,
+        order_id,
+        provider_order_id=listed.provider_order_id,
+        actor=actor,
+        reason="in the provider's list after a restore",
+    )
+
+
+async def _forgotten_attempt(
+    session: Session, provider: Provider, order: Order, listed: Listed
+) -> Attempt:
+    """The try that the database has forgotten, with what it costs by the routes that stand now."""
+    route = _route(await catalog.routes_of(session, order.service_id), provider, listed)
+    selling = await ledger.selling_currency(session)
+    rate = await supply.rate_to_ours(session, provider.currency, selling or provider.currency)
+    if route is None or rate is None:
+        raise OrderStateConflict("Its service has no route to this provider, or its money no rate")
+    cost = charge_rounded_up(
+        rate=Money(route.cost_micros), price_unit=order.price_unit, quantity=order.quantity
+    )
+    return Attempt(
+        id=new_id(),
+        order_id=order.id,
+        number=await restore_repository.last_attempt_number(session, order.id) + 1,
+        route_id=route.id,
+        provider_id=provider.id,
+        provider_service=route.provider_service,
+        link_exclusive=route.link_exclusive,
+        state=AttemptState.UNKNOWN,
+        lease_token=new_id(),
+        cost_micros=cost.micros,
+        cost_currency=provider.currency,
+        rate_to_ours_micros=rate,
+        outcome="forgotten by a restore",
+        started_at=listed.at or now_of(session),
+        sending_at=listed.at or now_of(session),
+    )
+
+
+def _route(routes: Sequence[Route], provider: Provider, listed: Listed) -> Route | None:
+    ours = [route for route in routes if route.provider_id == provider.id]
+    told = [route for route in ours if route.provider_service == listed.service]
+    return next(iter(told or ours), None)
+
+
+async def rule_out(
+    session: Session, provider: Provider, order_id: int, *, time_scale: float, actor: Actor
+) -> bool:
+    """A complete list of this provider's does not have the order. Where no other provider may have
+    it either, it is queued again, or on hold where a hold was open; whether it came to that.
+
+    Raises TooEarlyToProve within 15 minutes of the restore, when a list might lag behind, and what
+    `resolving.prove_absent` raises.
+    """
+    restored = await lineage.last_restore(session)
+    wait = ABSENCE_AFTER / supply.scale_of(provider, time_scale)
+    if restored is None or now_of(session) - restored.at < wait:
+        raise TooEarlyToProve("Absence can be proven only 15 minutes after the restore")
+    order = await service.lock(session, order_id)
+    await restore_repository.forget_doubts(session, order_id, provider_id=provider.id)
+    if order.state not in resolving.UNRESOLVED or await restore_repository.doubts_left(
+        session, order_id
+    ):
+        return False
+    reason = "in no provider's list after a restore"
+    await resolving.prove_absent(session, order_id, actor=actor, reason=reason)
+    if await hold_repository.open_hold_count(session, order_id):
+        await repository.move(
+            session,
+            order_id,
+            Move.HOLD,
+            source=OrderState.QUEUED,
+            target=OrderState.ON_HOLD,
+            actor=actor,
+            data={"why": "held before the restore"},
+        )
+        await work.finish(session, DISPATCH, [str(order_id)])
+    return True
+
+
+async def doubts(session: Session) -> dict[UUID, int]:
+    """Per provider, how many orders wait for its list."""
+    return await restore_repository.open_counts(session)

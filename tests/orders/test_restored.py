@@ -1,0 +1,134 @@
+"""What providers' lists tell after a restore, and what they leave to a person."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from app.core import lineage
+from app.core.audit import Actor
+from app.core.clock import Clock
+from app.core.runtime import Runtime
+from app.orders import restored
+from app.orders import service as orders
+from app.orders.restored import Doubted, Listed, Reading
+from app.supply.models import Provider
+from tests.fixtures.world import RouteTo, World
+
+DESK = Actor("operator", "opr_1")
+PLACE = "https://www.instagram.com/p/Cabc123/"
+
+
+async def restore(runtime: Runtime) -> Doubted:
+    async with runtime.uow.begin() as session:
+        return await restored.doubt_waiting(session, since=None, actor=DESK)
+
+
+async def read(runtime: Runtime, provider: Provider, listed: Sequence[Listed]) -> Reading:
+    async with runtime.uow.begin() as session:
+        return await restored.read_list(session, runtime.keys, provider, listed, since=None)
+
+
+async def rule_out(runtime: Runtime, provider: Provider, order_id: int) -> bool:
+    async with runtime.uow.begin() as session:
+        return await restored.rule_out(session, provider, order_id, time_scale=1.0, actor=DESK)
+
+
+async def test_fewer_listed_than_could_be_meant_are_found_for_nobody(
+    world: World, runtime: Runtime
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[RouteTo(provider, link_exclusive=False)])
+    alike = [(await world.order(service=service, link=PLACE))["id"] for _ in range(2)]
+    other = (await world.order(service=service, link=PLACE, quantity=500))["id"]
+    assert (await restore(runtime)).orders == 3
+    # Another spelling of the place.
+    first, second = (Listed(its, "http://instagram.com/p/Cabc123?igsh=x", 1000) for its in "12")
+    smaller = Listed("3", PLACE, 500)
+
+    one = await read(runtime, provider, [first, smaller])
+    both = await read(runtime, provider, [first, second, smaller])
+    without_quantity = await read(runtime, provider, [Listed("4", PLACE), smaller])
+
+    assert one.found == ((other, smaller),)
+    assert one.ambiguous == (((alike[0], alike[1]), first),)
+    assert set(both.found) == {(alike[0], first), (alike[1], second), (other, smaller)}
+    assert without_quantity.found == ()
+    assert without_quantity.unlisted == ()
+
+
+async def test_what_is_listed_under_another_service_or_on_no_link_of_ours_is_lost(
+    world: World, runtime: Runtime
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[RouteTo(provider, provider_service="101")])
+    order = await world.order(service=service, link=PLACE)
+    await restore(runtime)
+    listed = [Listed("1", PLACE, service="102"), Listed("2", PLACE.replace("C", "D")), Listed("3")]
+
+    reading = await read(runtime, provider, listed)
+
+    assert (reading.found, reading.ambiguous) == ((), ())
+    assert reading.lost == tuple(listed)
+    assert reading.unlisted == (order["id"],)
+
+
+async def test_an_order_is_queued_again_when_no_provider_that_could_have_it_lists_it(
+    world: World, runtime: Runtime, clock: Clock
+) -> None:
+    first, second = await world.provider(), await world.provider()
+    service = await world.service(routes=[first, second])
+    order_id = (await world.order(service=service))["id"]
+    await restore(runtime)
+    clock.move(timedelta(minutes=15))
+
+    assert await rule_out(runtime, first, order_id) is False
+    assert (await world.row(order_id)).state == "needs_review"
+    assert await rule_out(runtime, second, order_id) is True
+    assert (await world.row(order_id)).state == "queued"
+
+
+async def test_an_order_that_was_on_hold_is_on_hold_again(
+    world: World, runtime: Runtime, clock: Clock
+) -> None:
+    provider = await world.provider()
+    order_id = (await world.order(service=await world.service(routes=[provider])))["id"]
+    async with runtime.uow.begin() as session:
+        await orders.put_on_hold(
+            session, order_id, source="case", source_id="1", reason="looked at", actor=DESK
+        )
+    await restore(runtime)
+    clock.move(timedelta(minutes=15))
+
+    assert await rule_out(runtime, provider, order_id) is True
+    assert (await world.row(order_id)).state == "on_hold"
+
+
+async def test_found_at_one_provider_it_is_no_longer_doubted_at_any(
+    world: World, runtime: Runtime
+) -> None:
+    first, second = await world.provider(), await world.provider()
+    service = await world.service(routes=[first, second])
+    order_id = (await world.order(service=service, link=PLACE))["id"]
+    await restore(runtime)
+
+    async with runtime.uow.begin() as session:
+        order = await restored.adopt(session, second, order_id, Listed("77", PLACE), actor=DESK)
+        assert await restored.doubts(session) == {}
+
+    assert (order.state, order.provider_order_id) == ("in_progress", "77")
+    assert order.provider_id == second.id
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_database_that_was_only_moved_is_doubted_in_nothing(
+    world: World, runtime: Runtime, whole: bool
+) -> None:
+    order = await world.order()
+    async with runtime.uow.begin() as session:
+        doubted = await restored.doubt_waiting(session, since=None, actor=DESK, whole=whole)
+        restore = await lineage.last_restore(session)
+
+    assert doubted.orders == (0 if whole else 1)
+    assert (restore is None) == whole
+    assert (await world.row(order)).state == ("queued" if whole else "needs_review")
