@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from app.core import online_changes
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -14,20 +16,13 @@ INDEX = "ix_refills_group_id"
 
 
 def upgrade() -> None:
-    # Refills go on while the index is built, so that this is no single transaction: a second try
-    # finds the column there, and what the first has left of the index is no index.
-    column = sa.Column("group_id", sa.BigInteger(), nullable=True)
-    op.add_column("refills", column, if_not_exists=True)
-    with op.get_context().autocommit_block():
-        op.drop_index(INDEX, "refills", if_exists=True, postgresql_concurrently=True)
-        op.create_index(
-            INDEX,
-            "refills",
-            ["group_id", "id"],
-            postgresql_where=sa.text("group_id IS NOT NULL"),
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
+    # A second try, after the index could not be built, finds the column there.
+    op.add_column(
+        "refills", sa.Column("group_id", sa.BigInteger(), nullable=True), if_not_exists=True
+    )
+    online_changes.create_index(
+        INDEX, "refills", ["group_id", "id"], postgresql_where=sa.text("group_id IS NOT NULL")
+    )
 
 
 def downgrade() -> None:
