@@ -102,9 +102,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.limiter = RateLimiter(settings.redis_url.get_secret_value())
     app.state.key_cache = KeyCache()
     app.state.documents = openapi_documents()
-    for router in (*RESELLER_ROUTERS, panel.router, *OPERATOR_ROUTERS, system.router):
+    routers = (*RESELLER_ROUTERS, panel.router, *OPERATOR_ROUTERS, system.router)
+    for router in routers:
         app.include_router(router)
-    problems.install(app)
+    problems.install(app, routers)
     app.add_exception_handler(RateLimitExceeded, _too_many)
     app.add_middleware(RequestMiddleware)
     return app

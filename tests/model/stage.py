@@ -103,6 +103,7 @@ class Stage:
         world = self._world(self._runtime(Clock()))
         books = [await world.reseller(balance="5.00") for _ in range(2)]
         providers = [await world.provider(in_flight_max=4) for _ in range(2)]
+        # Who delivers which is told to the model by PROVIDER_OF.
         services = [
             await world.service(routes=[providers[0]], rate="0.90"),
             # A rate that no quantity makes a whole number of micros of, bought elsewhere.
