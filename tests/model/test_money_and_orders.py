@@ -408,7 +408,8 @@ class Platform(RuleBasedStateMachine):
         assert set(marked) == set(batch.handovers)
 
     def _hear(self, batch: Batch, words: list[str]) -> None:
-        said = {h: words[n % len(words)] for n, h in enumerate(batch.handovers)}
+        handovers = sorted(batch.handovers, key=lambda handover: handover.order_id)
+        said = {h: words[n % len(words)] for n, h in enumerate(handovers)}
         outcome = {h: self._outcome(word) for h, word in said.items()}
         ids = {h: o.provider_order_id for h, o in outcome.items() if isinstance(o, Accepted)}
         for handover, given in ids.items():
