@@ -120,9 +120,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.stopping = False
     app.state.documents = openapi_documents()
     public = (panel.router, files.router, system.router)
-    for router in (*RESELLER_ROUTERS, *OPERATOR_ROUTERS, *public):
+    routers = (*RESELLER_ROUTERS, *OPERATOR_ROUTERS, *public)
+    for router in routers:
         app.include_router(router)
-    problems.install(app)
+    problems.install(app, routers)
     app.add_exception_handler(RateLimitExceeded, _too_many)
     app.add_middleware(RequestMiddleware)
     return app

@@ -22,6 +22,7 @@ SAFE_INTEGER_MAX: Final = 2**53 - 1
 YEAR_MIN: Final = 1970
 YEAR_MAX: Final = 9998
 _NOT_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
 _EMAIL_ISH: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -51,6 +52,15 @@ def check_reference(text: str) -> str:
     return check_line(text)
 
 
+def read_moment(value: object) -> object:
+    """A time is text as RFC 3339 writes it: a bare number would pass for seconds since 1970."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _DATE_AND_TIME.match(value):
+        raise ValueError("must be a time such as 2026-11-23T08:15:30Z")
+    return value
+
+
 def check_moment(moment: datetime) -> datetime:
     """A time that every time zone and the database can write."""
     if not YEAR_MIN <= moment.year <= YEAR_MAX:
@@ -68,12 +78,16 @@ def read_money(value: object) -> object:
 
 
 Text = Annotated[StrictStr, AfterValidator(check_text)]
-Line = Annotated[StrictStr, AfterValidator(check_line)]
+Line = Annotated[StrictStr, Field(min_length=1), AfterValidator(check_line)]
 Reference = Annotated[
     StrictStr, Field(min_length=1, max_length=128), AfterValidator(check_reference)
 ]
 PublicNumber = Annotated[StrictInt, Field(ge=1, le=SAFE_INTEGER_MAX)]
-Moment = Annotated[AwareDatetime, AfterValidator(check_moment)]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(read_moment, json_schema_input_type=AwareDatetime),
+    AfterValidator(check_moment),
+]
 Currency = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")]
 Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]
 MoneyText = Annotated[

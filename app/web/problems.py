@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from app.core.errors import AppError, FieldProblem
 from app.core.logging import get_logger
@@ -72,8 +73,11 @@ def _instance(request: Request) -> str | None:
     return f"urn:smmos:request:{request_id}" if request_id else None
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     """Render what routes refuse; what surprises is rendered by the middleware around them."""
+    app.state.routes = [
+        route for router in routers for route in router.routes if isinstance(route, Route)
+    ]
     app.add_exception_handler(AppError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -158,9 +162,18 @@ async def _http_error(request: Request, error: Exception) -> Response:
         raise error
     known = _HTTP_ERRORS.get(error.status_code, InternalError)
     response = problem_response(request, known())
-    if error.headers and "Allow" in error.headers:
-        response.headers["Allow"] = error.headers["Allow"]
+    if known is MethodNotAllowed:
+        response.headers["Allow"] = ", ".join(sorted(_allowed(request)))
     return response
+
+
+def _allowed(request: Request) -> set[str]:
+    """All methods of this path: the framework tells those of the first of its routes alone."""
+    routes: list[Route] = request.app.state.routes
+    path = request.scope["path"]
+    return {
+        method for route in routes if route.path_regex.match(path) for method in route.methods or ()
+    }
 
 
 def surprised(request: Request, error: Exception) -> Response:

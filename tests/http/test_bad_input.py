@@ -393,7 +393,21 @@ async def test_a_route_that_there_is_not_is_a_problem_too(client: httpx.AsyncCli
     problem(await client.get("/v1/orders/"), 404, "route-unknown")
     wrong = await client.put("/v1/orders")
     problem(wrong, 405, "method-not-allowed")
-    assert "GET" in wrong.headers["allow"] or "POST" in wrong.headers["allow"]
+    assert wrong.headers["allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("moment", ["0.5", "1700000000", "2026-11-23", "yesterday"])
+async def test_a_time_is_text_as_rfc_3339_writes_it_and_no_count_of_seconds(
+    client: httpx.AsyncClient, world: World, moment: str
+) -> None:
+    reseller = await world.reseller()
+    answer = await client.get(
+        "/v1/orders", params={"created_from": moment}, headers=reseller.headers
+    )
+    assert pointers(problem(answer, 422, "validation-failed")) == ["created_from"]
+    body = {"name": "k", "scopes": ["orders:read"], "expires_at": 1.0}
+    made = await client.post("/v1/api-keys", json=body, headers=reseller.headers)
+    assert pointers(problem(made, 422, "validation-failed")) == ["/expires_at"]
 
 
 async def test_a_surprise_tells_nothing_but_its_request_id(

@@ -12,12 +12,15 @@ from app.schedules.states import ScheduleState
 
 @dataclass(slots=True)
 class Bought:
-    """An order as it must stand. `lease` and `attempt` are those of its last handover."""
+    """An order as it must stand. `lease` and `attempt` are those of its last handover; `provider`
+    is who delivers it, by its place among them.
+    """
 
     book: UUID
     charge: int
     units: int | None
     cost: int
+    provider: int
     state: OrderState = OrderState.QUEUED
     refunded: int = 0
     lease: UUID | None = None
@@ -41,6 +44,7 @@ class Plan:
     charge: int
     quantity: int
     runs: int
+    provider: int
     started: int = 0
     state: ScheduleState = ScheduleState.ACTIVE
     refunded: int = 0
@@ -69,8 +73,8 @@ class Books:
     spendable: dict[UUID, bool]
     orders: dict[int, Bought] = field(default_factory=dict)
     plans: dict[int, Plan] = field(default_factory=dict)
-    said_ids: dict[UUID, str] = field(default_factory=dict)
-    """The provider's order id in the evidence of each attempt."""
+    said_ids: dict[UUID, tuple[int, str]] = field(default_factory=dict)
+    """What is known of each attempt: its provider, and the order id that this one gave."""
 
     def take(self, book: UUID, charge: int) -> None:
         self.available[book] -= charge
@@ -97,8 +101,9 @@ class Books:
         return order.attempt in self.said_ids
 
     def is_in_use(self, given: str, *, besides: Bought) -> bool:
+        said = (besides.provider, given)
         return any(
-            said == given and attempt != besides.attempt for attempt, said in self.said_ids.items()
+            one == said and attempt != besides.attempt for attempt, one in self.said_ids.items()
         )
 
 

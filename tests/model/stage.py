@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -26,6 +27,17 @@ Result = TypeVar("Result")
 
 OPENING = 5_000_000
 """What each wallet has at first, in micros: enough for some orders, not for all."""
+
+
+class StillClock(Clock):
+    """Time passes only where a step lets it: a play goes the same way on a busy machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = super().now()
+
+    def now(self) -> datetime:
+        return self._began + self._ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class Stage:
     def play(self) -> Play:
         """Begin a play; whoever begins it ends it."""
         savepoint = self.run(self._begin())
-        clock = Clock()
+        clock = StillClock()
         runtime = self._runtime(clock)
         return Play(self, runtime, clock, Desk(runtime, self._world(runtime)), savepoint)
 
@@ -103,6 +115,7 @@ class Stage:
         world = self._world(self._runtime(Clock()))
         books = [await world.reseller(balance="5.00") for _ in range(2)]
         providers = [await world.provider(in_flight_max=4) for _ in range(2)]
+        # Who delivers which is told to the model by PROVIDER_OF.
         services = [
             await world.service(routes=[providers[0]], rate="0.90"),
             # A rate that no quantity makes a whole number of micros of, bought elsewhere.

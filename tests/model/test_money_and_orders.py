@@ -81,6 +81,8 @@ ACTOR = Actor("operator", "opr_model")
 UNRESOLVED = {S.UNKNOWN, S.NEEDS_REVIEW}
 ONE_ID = "the-same-for-all"
 COST_OF_A_PACKAGE = 500_000
+PROVIDER_OF = (0, 1, 1)
+"""Which of the two providers delivers each of the three services."""
 
 SUBMIT_WORDS: dict[str, SubmitOutcome] = {
     "lost": Unconfirmed("ReadTimeout"),
@@ -198,6 +200,7 @@ class Platform(RuleBasedStateMachine):
             charge,
             units=None if is_package else quantity,
             cost=price(COST_OF_A_PACKAGE, bought, sold.price_unit),
+            provider=PROVIDER_OF[service],
         )
         return [answer.id]
 
@@ -303,7 +306,7 @@ class Platform(RuleBasedStateMachine):
             assert isinstance(answer, Order)
             order.state = S.IN_PROGRESS
             assert order.attempt is not None
-            self.books.said_ids[order.attempt] = given
+            self.books.said_ids[order.attempt] = (order.provider, given)
 
     @precondition(lambda self: self.has(*UNRESOLVED))
     @rule(order_id=placed, wait=st.booleans())
@@ -407,10 +410,13 @@ class Platform(RuleBasedStateMachine):
         assert set(marked) == set(batch.handovers)
 
     def _hear(self, batch: Batch, words: list[str]) -> None:
-        said = {h: words[n % len(words)] for n, h in enumerate(batch.handovers)}
+        handovers = sorted(batch.handovers, key=lambda handover: handover.order_id)
+        said = {h: words[n % len(words)] for n, h in enumerate(handovers)}
         outcome = {h: self._outcome(word) for h, word in said.items()}
         ids = {h: o.provider_order_id for h, o in outcome.items() if isinstance(o, Accepted)}
-        self.books.said_ids |= {h.attempt_id: given for h, given in ids.items()}
+        for handover, given in ids.items():
+            provider = self.books.orders[handover.order_id].provider
+            self.books.said_ids[handover.attempt_id] = (provider, given)
         self.play.do(lambda session: outcomes.record_outcomes(session, batch, outcome))
         times = Counter(ids.values())
         for handover, word in said.items():
@@ -528,7 +534,7 @@ class Platform(RuleBasedStateMachine):
         if not self._may_take(owner, charge, answer):
             return []
         assert not isinstance(answer, AppError)
-        self.books.plans[answer.id] = Plan(owner, charge, quantity, times)
+        self.books.plans[answer.id] = Plan(owner, charge, quantity, times, PROVIDER_OF[service])
         return [answer.id]
 
     @precondition(lambda self: any(plan.held for plan in self.books.plans.values()))
@@ -558,7 +564,12 @@ class Platform(RuleBasedStateMachine):
             lambda session: runs.page(session, plan_id, after=plan.started, limit=9)
         )
         self.books.orders[run.id] = Bought(
-            plan.book, plan.next_share(), units=plan.quantity, cost=0, plan=plan_id
+            plan.book,
+            plan.next_share(),
+            units=plan.quantity,
+            cost=0,
+            provider=plan.provider,
+            plan=plan_id,
         )
         plan.started += 1
         if plan.started == plan.runs:
