@@ -1,6 +1,4 @@
-"""Asks about many ids: one by one where a dialect has no more, or a whole batch, and in pieces
-where a provider answers all of it with one error.
-"""
+"""Asks about many ids: one by one, or all at once and in pieces where one of them spoils it."""
 
 import asyncio
 import hashlib

@@ -170,20 +170,24 @@ class Wire:
                     body = await read_bounded(response, body_bytes_max)
                     return Answer(response.status_code, response.headers, body, self._clock.now())
         except _WIRE_TROUBLE as cause:
-            raise CallFailed(cause, first_byte_begun=departure.has_begun(cause)) from cause
+            begun = departure.has_begun(cause)
+            # Closing the connection may outlast a time-out, which would then be told instead.
+            raise CallFailed(departure.withheld or cause, first_byte_begun=begun) from cause
 
 
 class _Departure:
     """Watches one request leave: the last moment to withhold it, and whether it has begun."""
 
     def __init__(self, may_send: Callable[[], bool]) -> None:
+        self.withheld: SendWithheld | None = None
         self._may_send = may_send
         self._head_begun = False
         self._head_sent = False
 
     def check(self) -> None:
         if not self._may_send():
-            raise SendWithheld("The deadline for sending has passed.")
+            self.withheld = SendWithheld("The deadline for sending has passed.")
+            raise self.withheld
 
     async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
         """The transport tells each step; between this `started` and the write nothing awaits."""

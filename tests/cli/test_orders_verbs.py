@@ -8,6 +8,7 @@ from app.core.settings import Settings
 from app.orders.states import OrderState
 from app.providers.forms import ServiceType
 from app.providers.protocol import RefusalKind
+from app.supply import service as supply
 from tests.cli.conftest import Shell
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import World
@@ -52,7 +53,10 @@ async def test_an_order_without_an_answer_is_listed_shown_and_found(
     await simulator.script("lost_reply")
     await worker.dispatch(provider)
 
-    assert number in await run(shell, "orders", "unknown")
+    listed = await run(shell, "orders", "unknown")
+    assert number in listed
+    assert provider.name in listed
+    assert "needs_review at" in " ".join(listed.split())
     shown = await run(shell, "orders", "show", number)
     assert "lose" in shown
     assert "https://example.com" not in shown
@@ -65,6 +69,21 @@ async def test_an_order_without_an_answer_is_listed_shown_and_found(
 
     assert (await world.row(order)).state == OrderState.IN_PROGRESS
     assert number not in await run(shell, "orders", "unknown")
+
+
+async def test_what_may_be_evidence_and_what_time_does_are_declared(
+    shell: Shell, world: World
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[provider])
+    public = supply.public_provider_id(provider.id)
+
+    told = await run(shell, "providers", "evidence", public, "--balance-is-proof")
+    assert [line.split()[-1] for line in told.splitlines() if "_" in line] == ["yes", "no", "no"]
+    number = str(service.id)
+    written_off = ["on-unknown", number, "write_off", "--hours", "5"]
+    assert await run(shell, "catalogue", *written_off) == "written off after 5 hours\n"
+    assert await run(shell, "catalogue", "on-unknown", number, "hold") == "held\n"
 
 
 async def test_accepted_without_the_providers_number_is_refused(shell: Shell, world: World) -> None:

@@ -99,7 +99,7 @@ def things_app() -> FastAPI:
     """The smallest application that takes files; the whole one serves them."""
     app = FastAPI()
     app.include_router(things)
-    problems.install(app)
+    problems.install(app, [things])
     app.add_middleware(RequestMiddleware)
     return app
 

@@ -189,6 +189,23 @@ class TestResolving:
     ) -> Hanging:
         return Hanging(client, world, simulator, worker)
 
+    async def test_an_order_that_hangs_is_listed_with_what_is_known_and_what_comes_next(
+        self, client: httpx.AsyncClient, hanging: Hanging
+    ) -> None:
+        operator, _ = await hanging.happen()
+        path = "/v1/operator/unresolved-orders"
+
+        [told] = (await client.get(path, headers=operator.headers)).json()["data"]
+
+        assert (told["id"], told["state"]) == (hanging.order["id"], "unknown")
+        assert told["charge"] == {"amount": "1.00", "currency": "USD"}
+        assert told["evidence"]["answer"] is not None
+        assert told["evidence"]["lookup"] is None
+        assert told["look_at"] < told["then_at"]
+        assert told["then"] == "needs_review"
+        await hanging.resolve(operator, outcome="written_off")
+        assert (await client.get(path, headers=operator.headers)).json()["data"] == []
+
     async def test_an_order_that_was_taken_goes_on_under_its_id(
         self, hanging: Hanging, world: World, simulator: Simulator, worker: Worker
     ) -> None:

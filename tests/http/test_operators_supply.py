@@ -53,6 +53,20 @@ class TestProviders:
         account = supply.account_of(provider, runtime.keys, time_scale=1)
         assert account.credentials == {"key": "c4n4ry-2"}
 
+    async def test_what_may_be_evidence_is_declared_and_taken_back_one_by_one(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator = await world.operator()
+        made = await call(client, operator, "POST", "/providers", BODIES["operatorCreateProvider"])
+        path = f"/providers/{made.json()['id']}"
+        names = ("balance_is_proof", "may_probe_ids", "quiet_after_unknown")
+        assert [made.json()[name] for name in names] == [False, False, False]
+
+        await call(client, operator, "PATCH", path, dict.fromkeys(names, True))
+        changed = await call(client, operator, "PATCH", path, {"may_probe_ids": False})
+
+        assert [changed.json()[name] for name in names] == [True, False, True]
+
     @pytest.mark.refuses("operatorCreateProvider", "provider-name-taken")
     async def test_a_name_is_given_once(self, client: httpx.AsyncClient, world: World) -> None:
         operator = await world.operator()
