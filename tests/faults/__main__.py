@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.faults.reporting import FaultReport, untested
-from tests.faults.rows import ROWS, tested_rows
+from tests.faults.rows import ROWS, rows_with_tests
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run faults", description=__doc__)
     parser.add_argument("rows", metavar="ROW", nargs="*", type=int, choices=ROWS, default=[])
     wanted: list[int] = parser.parse_args(arguments).rows or list(ROWS)
-    tested = tested_rows()
+    tested = rows_with_tests()
     report = FaultReport(wanted)
     files = sorted({path for number in wanted for path in tested.get(number, ())})
     if not files:

@@ -13,9 +13,12 @@ from uuid import uuid4
 
 import httpx
 
+from tests.faults.waiting import until
+
 ORDER_EVERY_SECONDS: Final = 0.1
 AGAIN_AFTER_SECONDS: Final = 0.1
 CONVERGE_SECONDS_MAX: Final = 60.0
+MORE_SECONDS_MAX: Final = 60.0
 SERVICE: Final = 2
 
 
@@ -60,6 +63,7 @@ class Load:
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     ordered: dict[str, int] = field(default_factory=dict)
     """The order number by key, once it is answered."""
+    statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     """How long each answer of whatever kind took."""
     cut_off: int = 0
@@ -69,6 +73,11 @@ class Load:
     @property
     def order_ids(self) -> list[int]:
         return list(self.ordered.values())
+
+    def until_more(self, count: int) -> None:
+        """Until so many more orders have been taken than now."""
+        wanted = len(self.ordered) + count
+        until(lambda: len(self.ordered) >= wanted, MORE_SECONDS_MAX, f"{count} more orders")
 
     def replay(self) -> None:
         """Ask for every order once more: the same answer, and nothing new."""
@@ -112,6 +121,7 @@ class Load:
             self.cut_off += 1
             return None
         self.seconds.append(time.monotonic() - began)
+        self.statuses[answer.status_code] += 1
         return answer
 
     def _client(self) -> httpx.Client:

@@ -52,18 +52,11 @@ def _answered() -> None:
 
 def _committed() -> None:
     """An order is committed, and its 201 is about to be sent."""
-    from starlette.types import Message, Receive, Scope, Send
-    from uvicorn import Config
+    import uvicorn
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from app.cli import api
-
-    server_config = api._server_config
-
-    def mortal_config(*arguments: Any) -> Config:
-        config = server_config(*arguments)
-        app: Any = config.app
-
-        async def mortal(scope: Scope, receive: Receive, send: Send) -> None:
+    def mortal(app: ASGIApp) -> ASGIApp:
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             async def send_or_die(message: Message) -> None:
                 if message.get("status") == 201:
                     _die()
@@ -71,10 +64,13 @@ def _committed() -> None:
 
             await app(scope, receive, send_or_die)
 
-        config.app = mortal
-        return config
+        return serve
 
-    api._server_config = mortal_config  # type: ignore[assignment]
+    class MortalConfig(uvicorn.Config):
+        def __init__(self, app: ASGIApp, **named: Any) -> None:
+            super().__init__(mortal(app), **named)
+
+    uvicorn.Config = MortalConfig  # type: ignore[assignment,misc]
 
 
 def _before_follow() -> None:

@@ -1,5 +1,6 @@
 """Whole stacks as real processes: started by the command that people use, ended by real signals."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -33,6 +34,7 @@ _IDLE: Final = (
     "NOT EXISTS (SELECT 1 FROM pg_stat_activity"
     " WHERE application_name = 'smmos-worker' AND state <> 'idle')"
 )
+WALLET_LOCK: Final = "SELECT 1 FROM accounts WHERE kind = 'wallet' FOR UPDATE"
 ENDED: Final = ("completed", "partial", "canceled", "failed")
 
 
@@ -85,6 +87,11 @@ class RunningStack:
         assert {answer.status_code for answer in answers} == {201}
         return [answer.json()["id"] for answer in answers]
 
+    def place_backlog(self, count: int) -> list[int]:
+        """Orders for which the worker has its hands full from the moment when this returns."""
+        with self.worker_away():
+            return self.place_many(count)
+
     def control(self, method: str, path: str, body: object = None) -> Any:
         with httpx.Client(trust_env=False, timeout=10) as client:
             url = self.ready()["provider_control_url"] + path
@@ -102,11 +109,19 @@ class RunningStack:
         taken: list[dict[str, Any]] = self.control("GET", "/accepted")
         return taken
 
-    def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        url = self.ready()["database_url"].replace("+asyncpg", "")
+    @property
+    def database_url(self) -> str:
+        """As asyncpg takes it."""
+        url: str = self.ready()["database_url"]
+        return url.replace("+asyncpg", "")
 
+    async def connect(self) -> asyncpg.Connection:
+        """A stranger's connection to the database."""
+        return await asyncpg.connect(self.database_url)
+
+    def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async def ask() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(url)
+            connection = await self.connect()
             try:
                 rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
                 return rows
@@ -155,6 +170,27 @@ class RunningStack:
         """As if the leases of the dead had run out: tests do not wait for them."""
         dead = "UPDATE work SET lease_until = clock_timestamp() - interval '1 s'"
         self.sql(f"{dead} WHERE lease_token IS NOT NULL")
+
+    @contextmanager
+    def supervisor_away(self) -> Iterator[None]:
+        """Nothing that dies inside the block is started again before its end."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def holding(self, *statements: str) -> Iterator[asyncpg.Connection]:
+        """A transaction of a stranger that has done this and stays open until the block ends."""
+        with asyncio.Runner() as runner:
+            connection = runner.run(self.connect())
+            try:
+                for statement in ("BEGIN", *statements):
+                    runner.run(connection.execute(statement))
+                yield connection
+            finally:
+                runner.run(connection.close())
 
     def until_replaced(self, name: str, pid: int) -> None:
         until(lambda: self.pid(name) != pid, 30, f"another {name} runs")

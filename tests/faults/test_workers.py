@@ -89,8 +89,8 @@ def test_a_worker_killed_before_the_first_byte_leaves_an_order_unknown_and_its_m
     stack: RunningStack,
 ) -> None:
     order_id = place_and_lose_the_worker(stack, dies_at="sending")
-    # Its own lease runs out, and the sweeper looks every five seconds.
-    until(lambda: order_of(stack, order_id)["state"] == "unknown", 60, "it is swept")
+    # Its own lease runs out, and that of the sweeper where the dead worker had it.
+    until(lambda: order_of(stack, order_id)["state"] == "unknown", 90, "it is swept")
     order = order_of(stack, order_id)
     assert (order["held"], order["refunded"]) == (order["charge"], 0)
     assert attempts_of(stack, order_id) == ["unknown"]
@@ -129,9 +129,10 @@ def test_an_order_taken_from_a_worker_that_died_is_found_under_the_providers_id(
 @pytest.mark.fault(4)
 def test_kill_9_of_the_worker_sends_nothing_twice_and_forgets_nothing(stack: RunningStack) -> None:
     stack.make_submits_slow()
-    order_ids = stack.place_many(ORDERS)
+    order_ids: list[int] = []
     sending = "SELECT 1 FROM attempts WHERE state = 'sending' LIMIT 1"
     for _ in range(2):
+        order_ids += stack.place_backlog(ORDERS // 2)
         until(lambda: stack.sql(sending), 15, "some orders being sent")
         stack.until_replaced("worker", stack.kill("worker"))
         stack.expire_leases()
@@ -179,9 +180,7 @@ def test_a_worker_stopped_past_its_lease_changes_nothing_when_it_wakes(
 ) -> None:
     stack.make_submits_slow()
     fenced = stack.metric("smmos_fenced_records_total")
-    with stack.worker_away():
-        # So that it has its hands full from the moment it is back.
-        order_ids = stack.place_many(30)
+    order_ids = stack.place_backlog(30)
     sleeping = stack.stop_worker_while_sending()
     try:
         stack.expire_leases()

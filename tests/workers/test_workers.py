@@ -420,7 +420,7 @@ class TestUpkeep:
         assert {ref for ref, (free, _) in left.items() if not free} == set()
         now = runtime.clock.now()
         assert now < left["measure"][1] <= now + timedelta(seconds=10)
-        assert left["sweep"][1] > now
+        assert left["cancel_stale"][1] > now
 
     @pytest.mark.committing
     async def test_a_full_ledger_check_under_way_does_not_hold_up_the_sweep(
