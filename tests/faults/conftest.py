@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class SharedStack:
-    """One stack with two API processes for one test after the other."""
+    """One stack for one test after the other, started when the first asks for it."""
 
     def __init__(self) -> None:
         self._open: AbstractContextManager[RunningStack] | None = None
@@ -52,10 +52,21 @@ def shared_stack() -> Iterator[SharedStack]:
 
 
 @pytest.fixture
-def stack(shared_stack: SharedStack) -> Iterator[RunningStack]:
-    """The shared stack. After each test all must be well; if it is not, the next gets another."""
-    running = shared_stack.running()
-    yield running
+def stack(shared_stack: SharedStack) -> RunningStack:
+    """One stack with two API processes; a new one after a test that left it in disorder."""
+    return shared_stack.running()
+
+
+@pytest.fixture(autouse=True)
+def all_is_well_afterwards(
+    request: pytest.FixtureRequest, shared_stack: SharedStack
+) -> Iterator[None]:
+    """The tail of every row, wherever a test uses a stack."""
+    if "stack" not in request.fixturenames:
+        yield
+        return
+    running: RunningStack = request.getfixturevalue("stack")
+    yield
     try:
         assert_all_is_well(running)
     except BaseException:
@@ -64,7 +75,7 @@ def stack(shared_stack: SharedStack) -> Iterator[RunningStack]:
 
 
 def assert_all_is_well(stack: RunningStack) -> None:
-    """The tail of every row: the ledger check finds nothing, and the oracle neither."""
+    """No fault is left, the ledger check finds nothing, and the oracle neither."""
     stack.control("DELETE", "/faults")
     under_way = "SELECT id FROM orders WHERE state = 'submitting' LIMIT 1"
     until(lambda: not stack.sql(under_way), SETTLE_SECONDS_MAX, "no order is being sent")

@@ -1,7 +1,7 @@
 """Gathers what the oracle judges by: from the provider, the database, clients and processes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.core.crypto import KeyRing
 from app.orders.inputs import open_form
@@ -11,20 +11,28 @@ from tests.faults.oracle import Facts, Known, Taken
 if TYPE_CHECKING:
     from tests.faults.stacks import RunningStack
 
-_ORDERS = """
-SELECT o.id, o.state, o.charge, o.held, o.refunded, o.provider_order_id, i.sealed,
+SIMULATOR: Final = "the simulated provider"
+_ORDERS: Final = """
+SELECT o.id, o.state, o.charge, o.held, o.refunded, i.sealed,
+       o.provider_order_id, coalesce(p.simulated, true) AS simulated,
        EXISTS (SELECT 1 FROM order_events e WHERE e.order_id = o.id AND e.type = 'write_off')
            AS written_off
-FROM orders o JOIN order_inputs i ON i.order_id = o.id
+FROM orders o JOIN order_inputs i ON i.order_id = o.id LEFT JOIN providers p ON p.id = o.provider_id
 """
 
 
 def facts_of(stack: "RunningStack") -> Facts:
-    """All that a stack with one simulated provider has to say for itself."""
+    """All that a stack with one simulated provider has to say for itself.
+
+    What a test's own provider took is for the test to judge.
+    """
     heard = stack.heard
     return Facts(
-        taken=[Taken(str(one["provider_order"]), one["link"]) for one in stack.accepted()],
+        taken=[
+            Taken(str(one["provider_order"]), one["link"], SIMULATOR) for one in stack.accepted()
+        ],
         known=_known(stack),
+        providers=frozenset({SIMULATOR}),
         numbers=frozenset(row["id"] for row in stack.sql("SELECT id FROM schedules")),
         acknowledged={key: frozenset(ids) for key, ids in heard.acknowledged.items()},
         statuses=dict(heard.statuses),
@@ -46,6 +54,7 @@ def _known(stack: "RunningStack") -> list[Known]:
                 held=row["held"],
                 refunded=row["refunded"],
                 provider_order=row["provider_order_id"],
+                provider=SIMULATOR if row["simulated"] else "another",
                 written_off=row["written_off"],
             )
         )

@@ -50,6 +50,8 @@ class Facts:
 
     taken: Sequence[Taken]
     known: Sequence[Known]
+    providers: frozenset[str] = frozenset({""})
+    """Whose logs were read."""
     numbers: frozenset[int] = frozenset()
     """Order numbers that are no order's but a schedule's."""
     acknowledged: Mapping[str, frozenset[int]] = field(default_factory=dict)
@@ -74,6 +76,7 @@ def verdict(facts: Facts) -> list[Finding]:
     Asked once nothing is under way: a call that is being answered would look like one of nobody.
     """
     return [
+        *_of_claims(facts),
         *_of_deliveries(facts.taken, facts.known),
         *_of_promises(facts),
         *_of_answers(facts.statuses),
@@ -81,13 +84,19 @@ def verdict(facts: Facts) -> list[Finding]:
     ]
 
 
-def _of_deliveries(taken: Sequence[Taken], known: Sequence[Known]) -> Iterator[Finding]:
-    """Each order that was taken is some one order of ours, and the other way round."""
-    given = {(one.provider, one.provider_order) for one in taken}
-    claimed = {(o.provider, o.provider_order) for o in known if o.provider_order is not None}
-    for order in known:
-        if order.provider_order and (order.provider, order.provider_order) not in given:
+def _of_claims(facts: Facts) -> Iterator[Finding]:
+    """An order has an id that its provider gave."""
+    given = {(one.provider, one.provider_order) for one in facts.taken}
+    for order in facts.known:
+        if order.provider_order is None or order.provider not in facts.providers:
+            continue
+        if (order.provider, order.provider_order) not in given:
             yield Finding("taken-by-nobody", str(order.id), f"as {order.provider_order}")
+
+
+def _of_deliveries(taken: Sequence[Taken], known: Sequence[Known]) -> Iterator[Finding]:
+    """Each order that was taken is one order of ours."""
+    claimed = {(o.provider, o.provider_order) for o in known if o.provider_order is not None}
     unclaimed: dict[str, list[Known]] = defaultdict(list)
     # Those in doubt last: they are taken from the end, as the most likely to have been sent.
     for order in sorted(known, key=lambda one: one.state in _IN_DOUBT):

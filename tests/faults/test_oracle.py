@@ -46,8 +46,12 @@ def codes(facts: Facts) -> list[str]:
         (Facts([TAKEN, Taken("8", "link")], [UNKNOWN]), ["taken-twice"]),
         (Facts([TAKEN, Taken("8", "link")], [RUNNING, replace(UNKNOWN, id=2)]), []),
         (Facts([TAKEN, Taken("8", "stranger")], [RUNNING]), ["taken-unknown-to-us"]),
-        (Facts([replace(TAKEN, provider="b")], [RUNNING]), ["taken-by-nobody", "taken-twice"]),
+        (
+            Facts([replace(TAKEN, provider="b")], [RUNNING]),
+            ["taken-by-nobody", "taken-twice"],
+        ),
         (Facts([], [RUNNING]), ["taken-by-nobody"]),
+        (Facts([], [RUNNING], providers=frozenset()), []),
         (Facts([TAKEN], [replace(UNKNOWN, held=0)]), ["taken-and-not-held"]),
         (Facts([TAKEN], [replace(UNKNOWN, state=OrderState.QUEUED)]), ["taken-and-to-be-sent"]),
         (
