@@ -40,6 +40,8 @@ log = get_logger(__name__)
 UPKEEP: Final = "upkeep"
 RETRY_AFTER: Final = timedelta(minutes=1)
 LEASE_SECONDS: Final = 120.0
+SWEEP_LEASE_SECONDS: Final = 20.0
+"""Short, as the sweeper may be in the hands of the very worker whose orders it is to judge."""
 CHECK_LEASE_SECONDS: Final = 1900.0
 """A ledger check ends by its own time-out before this: it is never begun twice."""
 BATCH_MAX: Final = 20
@@ -151,7 +153,7 @@ async def forget_samples(_context: WorkerContext, session: Session) -> None:
 
 
 TASKS: Final[dict[str, Task]] = {
-    "sweep": Task(sweep, timedelta(seconds=5)),
+    "sweep": Task(sweep, timedelta(seconds=5), "sweep", SWEEP_LEASE_SECONDS),
     "measure": Task(measure, timedelta(seconds=10)),
     "check_ledger": Task(check_ledger, timedelta(minutes=1), "check_ledger", CHECK_LEASE_SECONDS),
     "check_ledger_in_full": Task(
