@@ -199,8 +199,8 @@ def joining(stack: RunningStack) -> dict[str, str]:
 
 
 @contextmanager
-def another_worker(stack: RunningStack, script: str | None = None) -> Iterator[int]:
-    """A second worker beside the stack's own, perhaps with something done to it; its pid."""
+def another_worker(stack: RunningStack, script: str | None = None) -> Iterator[None]:
+    """A second worker runs beside the stack's own, perhaps with something done to it."""
     what = ["-m", "app.cli", "worker"] if script is None else ["-c", script]
     log = stack.folder / f"worker-{time.monotonic_ns()}.log"
     with log.open("wb") as file:
@@ -212,7 +212,7 @@ def another_worker(stack: RunningStack, script: str | None = None) -> Iterator[i
         )
     try:
         until(lambda: "worker_started" in log.read_text(), 30, "another worker runs")
-        yield process.pid
+        yield
     finally:
         process.terminate()
         try:
@@ -220,6 +220,12 @@ def another_worker(stack: RunningStack, script: str | None = None) -> Iterator[i
         finally:
             process.kill()
             process.wait()
+
+
+def workers_say(stack: RunningStack) -> str:
+    """What the stack's worker and those beside it have logged."""
+    logs = [*stack.folder.glob("worker-*.log"), stack.folder / "data" / "worker.log"]
+    return "".join(log.read_text(errors="replace") for log in logs)
 
 
 def uuid_of(public_id: str) -> UUID:

@@ -14,6 +14,7 @@ from tests.faults.hostile.desk import (
     Shop,
     another_worker,
     assert_each_was_taken_at_most_once,
+    workers_say,
 )
 from tests.faults.hostile.raw_provider import FIRST_ORDER_ID, Call, RawProvider, Say, as_json, told
 
@@ -226,8 +227,3 @@ def test_polls_doubled_and_out_of_order_over_two_workers_end_an_order_once(
         row = desk.order(order_id)
         assert row["refunded"] == row["charge"] * 40 // QUANTITY
     assert_each_was_taken_at_most_once(stack, provider, orders, refunded_by_rule=partial)
-
-
-def workers_say(stack: RunningStack) -> str:
-    logs = [*stack.folder.glob("worker-*.log"), stack.folder / "data" / "worker.log"]
-    return "".join(log.read_text(errors="replace") for log in logs)
