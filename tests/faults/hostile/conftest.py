@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.faults.conftest import RunningStack, running_stack
-from tests.faults.hostile.desk import Desk, Shop
-from tests.faults.hostile.raw_provider import RawProvider, raw_provider
+pytest.register_assert_rewrite("tests.faults.hostile.desk")
+
+from tests.faults.conftest import RunningStack, running_stack  # noqa: E402
+from tests.faults.hostile.desk import Desk, Shop  # noqa: E402
+from tests.faults.hostile.raw_provider import RawProvider, raw_provider  # noqa: E402
 
 
 @pytest.fixture(scope="package")

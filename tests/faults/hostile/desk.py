@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -96,14 +96,15 @@ class Desk:
         self.made("PATCH", path, {"state": "on_sale"})
         return int(service["id"])
 
-    def shop(self, credit: str = "100.00", name: str = "Shop") -> Shop:
+    def shop(self) -> Shop:
+        """A reseller with money to spend."""
         email = f"{uuid4().hex}@example.com"
-        person = {"name": name, "email": email, "country": "DE"}
+        person = {"name": "Shop", "email": email, "country": "DE"}
         reseller = self.made("POST", "/v1/operator/resellers", person)["id"]
         path = f"/v1/operator/resellers/{reseller}"
         scopes = ["orders:read", "orders:write", "account"]
         key = self.made("POST", f"{path}/api-keys", {"name": "shop", "scopes": scopes})
-        self.made("POST", f"{path}/credits", {"amount": credit, "note": "to spend"})
+        self.made("POST", f"{path}/credits", {"amount": "100.00", "note": "to spend"})
         return Shop(reseller, key["id"], key["key"])
 
     def place(self, shop: Shop, service_id: int, count: int) -> dict[str, int]:
@@ -194,32 +195,38 @@ def assert_each_was_taken_at_most_once(
 
 def joining(stack: RunningStack) -> dict[str, str]:
     """The environment of a process that joins the stack, as a second shell would."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith("SMMOS_")}
+    # Without compiled modules it would spend seconds on compiling its own.
+    unwanted = ("SMMOS_", "PYTHONDONTWRITEBYTECODE")
+    ours = {name: text for name, text in os.environ.items() if not name.startswith(unwanted)}
     return ours | {"SMMOS_DATA_DIR": str(stack.folder / "data")}
 
 
 @contextmanager
-def another_worker(stack: RunningStack, script: str | None = None) -> Iterator[None]:
+def another_worker(
+    stack: RunningStack,
+    script: str | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[None]:
     """A second worker runs beside the stack's own, perhaps with something done to it."""
     what = ["-m", "app.cli", "worker"] if script is None else ["-c", script]
     log = stack.folder / f"worker-{time.monotonic_ns()}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, *what],
-            env=joining(stack),
+            env=dict(environment or joining(stack)),
             stdout=file,
             stderr=subprocess.STDOUT,
         )
     try:
-        until(lambda: "worker_started" in log.read_text(), 30, "another worker runs")
+        until(lambda: "worker_started" in log.read_text(), 90, "another worker runs")
         yield
     finally:
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        finally:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
 
 def workers_say(stack: RunningStack) -> str:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import uuid4
 
 import httpx
@@ -24,12 +25,12 @@ from tests.faults.hostile.raw_provider import RawProvider, as_json, running, tol
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
 
-BELIEVED_SECONDS = 0.5
+BELIEVED_SECONDS: Final = 0.5
 """For so long, and no longer, a revoked key may still be believed."""
-MARGIN_SECONDS = 0.5
-PACE_SECONDS = 0.05
-BUSY_MAX = 20
-ENOUGH = 20
+MARGIN_SECONDS: Final = 0.5
+PACE_SECONDS: Final = 0.05
+BUSY_MAX: Final = 20
+ENOUGH: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
