@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +17,7 @@ from tests.faults.hostile.raw_provider import RawProvider
 
 RATE: Final = "1.00"
 QUANTITY: Final = 100
+LOOK_AGAIN_SECONDS: Final = 0.1
 HANGING: Final = frozenset({"unknown", "needs_review"})
 
 
@@ -150,11 +151,25 @@ class Desk:
 
     def until_states(self, orders: Mapping[str, int], seconds: float, **counts: int) -> None:
         ids = list(orders.values())
-        until(lambda: self.stack.states(ids) == counts, seconds, f"the orders are {counts}")
+        wanted = unhurried(lambda: self.stack.states(ids) == counts)
+        until(wanted, seconds, f"the orders are {counts}")
 
     def until_over(self, orders: Mapping[str, int], seconds: float, *besides: str) -> None:
         ids = list(orders.values())
-        until(lambda: self.stack.are_over(ids, besides=besides), seconds, "the orders have ended")
+        over = unhurried(lambda: self.stack.are_over(ids, besides=besides))
+        until(over, seconds, "the orders have ended")
+
+
+def unhurried(condition: Callable[[], bool]) -> Callable[[], bool]:
+    """The same, looked at less often: each look is a connection of its own to the database."""
+
+    def look() -> bool:
+        came_true = condition()
+        if not came_true:
+            time.sleep(LOOK_AGAIN_SECONDS)
+        return came_true
+
+    return look
 
 
 def new_link() -> str:

@@ -134,14 +134,15 @@ class RawProvider:
             server.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A caller that has had enough hangs up: nothing of it is wrong here.
-        with suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError):
-            call = await _read(reader)
-            self.calls.append(call)
-            await _send(self._answer(call), reader, writer)
-        writer.close()
-        with suppress(OSError, ssl.SSLError):
-            await writer.wait_closed()
+        try:
+            # A caller that has had enough hangs up: nothing of it is wrong here.
+            with suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError):
+                call = await _read(reader)
+                self.calls.append(call)
+                await _send(self._answer(call), reader, writer)
+        finally:
+            # Also when the provider goes away in the middle of an answer.
+            writer.close()
 
     def _answer(self, call: Call) -> Say:
         match call.action:

@@ -31,13 +31,13 @@ MARGIN_SECONDS: Final = 0.5
 PACE_SECONDS: Final = 0.05
 BUSY_MAX: Final = 20
 ENOUGH: Final = 20
+"""So many orders are taken before somebody is shut out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """Many requests at once, spread over the API processes of a stack."""
 
-    stack: RunningStack
     client: httpx.AsyncClient
     bases: Sequence[str]
     operator: dict[str, str]
@@ -64,7 +64,7 @@ def in_a_crowd(stack: RunningStack, act: Callable[[Crowd], Awaitable[None]]) -> 
         limits = httpx.Limits(max_connections=60)
         operator = {"Authorization": f"Bearer {ready['operator_key']}"}
         async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as client:
-            await act(Crowd(stack, client, ready["base_urls"], operator))
+            await act(Crowd(client, ready["base_urls"], operator))
 
     asyncio.run(run())
 
