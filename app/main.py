@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -19,8 +18,8 @@ from app.catalog import finding_operator_router, price_operator_router, sync_ope
 from app.catalog import operator_router as catalog_operator
 from app.catalog import router as catalog
 from app.core.clock import Clock
+from app.core.event_loop import watch_event_loop
 from app.core.logging import configure_logging
-from app.core.metrics import EVENT_LOOP_LAG
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
 from app.core.tasks import end_tasks
@@ -56,8 +55,6 @@ from app.web.openapi import operation_id
 from app.web.schemas import Problem
 
 VERSION: Final = "0.1.0"
-LAG_EVERY_SECONDS: Final = 0.25
-LAG_WINDOW: Final = 20
 
 RESELLER_ROUTERS: Final[tuple[APIRouter, ...]] = (
     catalog.router,
@@ -136,16 +133,6 @@ def stop_soon(app: FastAPI) -> None:
 
 async def _too_many(request: Request, _error: Exception) -> Response:
     return problems.problem_response(request, RateLimited(retry_after_seconds=60))
-
-
-async def watch_event_loop() -> None:
-    """Measure how late the loop wakes: what blocks it blocks every request."""
-    worst: list[float] = []
-    while True:
-        before = time.perf_counter()
-        await asyncio.sleep(LAG_EVERY_SECONDS)
-        worst = [*worst[1 - LAG_WINDOW :], time.perf_counter() - before - LAG_EVERY_SECONDS]
-        EVENT_LOOP_LAG.set(max(0.0, *worst))
 
 
 def openapi_documents() -> dict[str, dict[str, Any]]:

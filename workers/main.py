@@ -19,6 +19,7 @@ from app.catalog.mirror import SYNC
 from app.core import work
 from app.core.doorbell import connect_arq, deserialize, queue_of, serialize
 from app.core.errors import AppError
+from app.core.event_loop import watch_event_loop
 from app.core.logging import configure_logging, get_logger
 from app.core.metrics import WORK_FAILURES
 from app.core.runtime import open_runtime
@@ -82,7 +83,8 @@ async def _main(settings: Settings) -> None:
         runtime = await stack.enter_async_context(open_runtime(settings, name="worker"))
         wire = await stack.enter_async_context(Wire())
         context = WorkerContext(runtime, wire, stopping)
-        tasks = [
+        tasks = [asyncio.create_task(watch_event_loop(), name="event-loop-lag")]
+        tasks += [
             asyncio.create_task(coroutine, name=name)
             for kind in DRAINS
             for name, coroutine in (

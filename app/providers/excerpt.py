@@ -1,4 +1,4 @@
-"""Makes a provider's words safe to keep: short, without our secrets, storable in Postgres."""
+"""Makes a provider's words safe to keep: short, without what is secret, storable in Postgres."""
 
 import json
 import re
@@ -38,4 +38,6 @@ def _spellings(secrets: Iterable[str]) -> Iterator[str]:
                 quote(secret, safe=""),
                 quote_plus(secret),
                 json.dumps(secret)[1:-1],
+                # As PHP writes JSON.
+                json.dumps(secret)[1:-1].replace("/", "\\/"),
             }

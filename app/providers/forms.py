@@ -92,6 +92,11 @@ class OrderForm:
         """The fields that have content; a text of spaces and blank lines have none."""
         return frozenset(field for field in FIELDS if _has_content(getattr(self, field)))
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses in it. They identify people, and are cut out of what providers answer."""
+        return tuple(filter(None, (self.link, self.media, self.referring_url)))
+
 
 def _has_content(value: object) -> bool:
     if value is None or value == ():

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import httpx
 import pytest
@@ -105,6 +105,16 @@ async def test_the_key_is_in_no_outcome_and_no_repr() -> None:
     assert KEY not in repr(outcome)
     assert KEY not in repr(ACCOUNT)
     assert KEY not in str(await Provider({"error": f"Key {KEY} is bad"}).trouble())
+
+
+async def test_the_address_of_an_order_is_cut_out_of_what_is_answered_to_it() -> None:
+    # As PHP writes it, and as a URL does.
+    escaped, quoted = LINK.replace("/", r"\/"), quote(LINK, safe="")
+    body = f'{{"error": "Taken: {escaped}", "link": "{LINK}", "at": "?link={quoted}"}}'.encode()
+    outcome = await Provider(body).adapter().submit(ACCOUNT, LIKES, may_send=lambda: True)
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "Taken: [redacted]"
+    assert outcome.answer.count("[redacted]") == 3
 
 
 async def test_a_submit_that_may_no_longer_be_sent_asks_nothing() -> None:

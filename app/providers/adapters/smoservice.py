@@ -88,7 +88,7 @@ class SmoService(Unoffered):
         if fields is None:
             said = f"{self.name} has no fields for an order of {submission.service_type}."
             return Refused(RefusalKind.PERMANENT, said, "")
-        secrets = _secrets(account)
+        secrets = (*_secrets(account), *submission.form.addresses)
         try:
             answer = await self.wire.submit(
                 account.base_url,

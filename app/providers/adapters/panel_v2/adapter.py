@@ -76,7 +76,7 @@ class PanelV2(Unoffered):
     ) -> SubmitOutcome:
         """See Adapter.submit."""
         form = _form(account, "add") | order_fields(submission)
-        secrets = _secrets(account)
+        secrets = (*_secrets(account), *submission.form.addresses)
         try:
             answer = await self.wire.submit(
                 account.base_url, form, account.timeouts, may_send=may_send

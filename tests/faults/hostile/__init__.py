@@ -1,0 +1,1 @@
+"""Hostile surroundings: providers, clients, insiders and a stalled process do their worst."""
