@@ -123,7 +123,8 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
 
 
 @contextmanager
-def running_stack(*options: str) -> Iterator[RunningStack]:
+def running_stack(*options: str, program: str = "app.cli") -> Iterator[RunningStack]:
+    """What `python -m program up` keeps running; `program` is ours, or one that makes it worse."""
     # Not pytest's own folder: as root the servers run as another user, who could not reach it.
     folder = Path(tempfile.mkdtemp(prefix="smmos-faults-"))
     ready_file = folder / "ready.json"
@@ -134,7 +135,7 @@ def running_stack(*options: str) -> Iterator[RunningStack]:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [
                 sys.executable,
-                *("-m", "app.cli", "up", "--port", "0"),
+                *("-m", program, "up", "--port", "0"),
                 *("--data-dir", str(folder / "data"), "--ready-file", str(ready_file)),
                 *options,
             ],
