@@ -1,0 +1,18 @@
+"""Waiting for what other processes do: a condition and a bound, never a pause and a hope."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+LOOK_EVERY_SECONDS: Final = 0.02
+
+
+def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait for another process's doing."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {seconds} s still not: {what}")
+        time.sleep(LOOK_EVERY_SECONDS)
