@@ -56,8 +56,8 @@ def _table(outcomes: list[Outcome]) -> Table:
         table.add_row(
             str(one.seed),
             str(one.blows),
-            str(one.told.acknowledged),
-            ", ".join(f"{code or 'broken'}: {n}" for code, n in sorted(one.told.codes.items())),
+            str(one.acknowledged),
+            ", ".join(f"{code or 'broken'}: {n}" for code, n in sorted(one.answers.items())),
             ", ".join(f"{state}: {n}" for state, n in sorted(one.states.items())),
             str(one.duplicates),
             "[green]kept[/]" if one.passed else f"[red]{len(one.found)} broken[/]",

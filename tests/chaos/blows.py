@@ -27,7 +27,7 @@ _LOOK_SECONDS: Final = 0.1
 
 @dataclass(slots=True)
 class Assailant:
-    """Hurts one stack. `released` must be awaited at the end: some wounds heal by our hand."""
+    """Hurts one stack. `healed` must be awaited at the end: some wounds heal by our hand."""
 
     family: Family
     ready: Mapping[str, Any]
@@ -38,14 +38,13 @@ class Assailant:
         """Do it; what was done, in a few words. A blow that finds nothing to hit hits nothing."""
         return await _BLOWS[blow.injury](self, random.Random(blow.seed))
 
-    async def released(self) -> None:
-        """All that was stopped goes on, and the provider behaves."""
+    async def healed(self) -> None:
+        """All that was stopped goes on; a provider that misbehaves does so still."""
         for task in self.healing:
             task.cancel()
         await asyncio.gather(*self.healing, return_exceptions=True)
         for pid in list(self.stopped):
             self._go_on(pid)
-        await self._control("DELETE", "/faults")
 
     async def kill(self, draw: random.Random, kinds: tuple[Kind, ...]) -> str:
         pids = self.family.pids(*kinds)
@@ -108,7 +107,7 @@ class Assailant:
         await self._control("PUT", "/faults", faults)
         return ", ".join(sorted(faults.keys() - {"seed"}))
 
-    async def behave(self, _draw: random.Random) -> str:
+    async def behave(self) -> str:
         await self._control("DELETE", "/faults")
         return "all faults off"
 
@@ -172,6 +171,6 @@ _BLOWS: Final[Mapping[Injury, _Strike]] = {
     Injury.HANG_REDIS: Assailant.hang_redis,
     Injury.FLUSH_REDIS: Assailant.flush_redis,
     Injury.PROVIDER_FAULTS: Assailant.misbehave,
-    Injury.PROVIDER_WELL: Assailant.behave,
+    Injury.PROVIDER_WELL: lambda on, _: on.behave(),
     Injury.ROLL_OUT: Assailant.roll_out,
 }

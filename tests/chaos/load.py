@@ -5,14 +5,15 @@ what became of it, and keeps everything that it was ever told.
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import uuid4
 
 import httpx
+
+from tests.faults.clients import Heard
 
 FOLLOWERS: Final = 1
 LIKES: Final = 2
@@ -46,35 +47,32 @@ class Wanted:
         return "/v1/orders" if len(self.links) == 1 else "/v1/orders/batch"
 
 
-@dataclass(slots=True)
-class Told:
-    """Everything that the reseller's software was told."""
-
-    orders: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """By key: the numbers of the orders that were acknowledged under it."""
-
-    wanted: dict[str, Wanted] = field(default_factory=dict)
-    codes: Counter[int] = field(default_factory=Counter)
-    """Answers by status; 0 is a connection that broke."""
-
-    troubles: list[str] = field(default_factory=list)
-    """Answers that no client should ever see."""
-
-    canceled: int = 0
-
-    @property
-    def acknowledged(self) -> int:
-        return sum(len(numbers) for numbers in self.orders.values())
-
-
 class Resellers:
     """Several shoppers with one key, who ask the API processes by turns."""
 
-    def __init__(self, base_urls: Sequence[str], reseller_key: str, seed: int) -> None:
+    def __init__(
+        self, base_urls: Sequence[str], reseller_key: str, heard: Heard, seed: int
+    ) -> None:
         self._base_urls = base_urls
         self._key = reseller_key
+        self._heard = heard
         self._seed = seed
-        self.told = Told()
+        self._wanted: dict[str, Wanted] = {}
+        self._orders: dict[str, tuple[int, ...]] = {}
+        self.broken = 0
+        """Requests that ended without an answer."""
+        self.troubles: list[str] = []
+        """Answers that no client should ever see."""
+
+    @property
+    def acknowledged(self) -> int:
+        """How many orders these resellers know that they have."""
+        return sum(len(numbers) for numbers in self._orders.values())
+
+    @property
+    def unanswered(self) -> set[str]:
+        """The keys of requests of which it is not known what became."""
+        return self._wanted.keys() - self._orders.keys()
 
     async def shop(self, seconds: float) -> None:
         """Ask for mixed orders for so long, and until each request has been answered for good."""
@@ -90,12 +88,12 @@ class Resellers:
         async def once_more(wanted: Wanted) -> None:
             async with gate:
                 numbers = await self._until_told(client, wanted)
-            if numbers != self.told.orders.get(wanted.key):
-                before = self.told.orders.get(wanted.key)
+            if numbers != self._orders.get(wanted.key):
+                before = self._orders.get(wanted.key)
                 differing.append(f"key {wanted.key}: orders {before}, replayed {numbers}")
 
         async with self._client() as client:
-            await asyncio.gather(*(once_more(one) for one in self.told.wanted.values()))
+            await asyncio.gather(*(once_more(one) for one in self._wanted.values()))
         return differing
 
     async def _shopper(self, client: httpx.AsyncClient, number: int, ends_at: float) -> None:
@@ -103,8 +101,8 @@ class Resellers:
         count = 0
         while time.monotonic() < ends_at:
             wanted = _wanted(draw, f"{self._seed}-{number}-{count}")
-            self.told.wanted[wanted.key] = wanted
-            self.told.orders[wanted.key] = await self._until_told(client, wanted)
+            self._wanted[wanted.key] = wanted
+            self._orders[wanted.key] = await self._until_told(client, wanted)
             count += 1
             if draw.random() < 0.15:
                 await self._cancel(client, draw)
@@ -134,9 +132,8 @@ class Resellers:
                 headers = {"Idempotency-Key": wanted.key}
                 answer = await client.post(url, json=wanted.body, headers=headers)
         except httpx.HTTPError:
-            self.told.codes[0] += 1
+            self.broken += 1
             return None
-        self.told.codes[answer.status_code] += 1
         return answer
 
     def _numbers(self, wanted: Wanted, answer: httpx.Response) -> tuple[int, ...]:
@@ -154,31 +151,36 @@ class Resellers:
     ) -> tuple[int, ...]:
         if len(numbers) != len(wanted.links):
             self._trouble(f"{wanted.path} made {len(numbers)} orders: {answer.text}")
+        # Only single orders of v1 are known to `Heard` by themselves.
+        self._heard.acknowledged[wanted.key].update(numbers[:1])
+        for place, number in enumerate(numbers[1:], 1):
+            self._heard.acknowledged[f"{wanted.key}/{place}"].add(number)
         return tuple(numbers)
 
     async def _cancel(self, client: httpx.AsyncClient, draw: random.Random) -> None:
         """Ask once for the end of some order; whether it was heard, its own end will tell."""
-        known = [number for numbers in self.told.orders.values() for number in numbers]
+        known = [number for numbers in self._orders.values() for number in numbers]
         if not known:
             return
         url = f"{random.choice(self._base_urls)}/v1/orders/{draw.choice(known)}/cancel"
         try:
             answer = await client.post(url)
         except httpx.HTTPError:
-            self.told.codes[0] += 1
+            self.broken += 1
             return
-        self.told.codes[answer.status_code] += 1
-        self.told.canceled += answer.is_success
         if not answer.is_success and answer.status_code not in _TOLD_LATER:
             self._trouble(f"a cancel was answered {answer.status_code}: {answer.text}")
 
     def _trouble(self, what: str) -> None:
-        if len(self.told.troubles) < TROUBLES_MAX:
-            self.told.troubles.append(what)
+        if len(self.troubles) < TROUBLES_MAX:
+            self.troubles.append(what)
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {self._key}"}, trust_env=False, timeout=_TIMEOUT
+            headers={"Authorization": f"Bearer {self._key}"},
+            event_hooks={"response": [self._heard.note_async]},
+            trust_env=False,
+            timeout=_TIMEOUT,
         )
 
 

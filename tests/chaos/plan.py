@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-PAUSE_SECONDS: Final = (1.0, 4.0)
-"""Between two blows; what the last one broke is seldom whole again by the next."""
+PAUSE_SECONDS: Final = (2.0, 6.0)
+"""Between two blows; what one broke is often not whole again by the next."""
 QUIET_AT_THE_END_SECONDS: Final = 2.0
 
 
@@ -29,7 +29,7 @@ class Injury(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """One injury, at so many seconds after the load began; `seed` decides all that it leaves open."""
+    """One injury, `at` seconds after the load began; `seed` decides all that it leaves open."""
 
     at: float
     injury: Injury

@@ -11,20 +11,23 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
-from app.orders.states import OrderState
 from tests.chaos.blows import Assailant
-from tests.chaos.load import Resellers, Told
+from tests.chaos.load import Resellers
 from tests.chaos.naive import PROGRAM as NAIVE
 from tests.chaos.plan import Blow, plan
-from tests.chaos.verdict import Acceptance, Facts, OrderRow, Purchase, duplicates, findings
 from tests.chaos.victims import Family
-from tests.faults.conftest import RunningStack, running_stack
+from tests.faults.facts import facts_of
+from tests.faults.oracle import verdict
+from tests.faults.stacks import RunningStack, running_stack
 
 WORKERS: Final = 2
 API_PROCESSES: Final = 2
+MISCHIEF_LASTS_SECONDS: Final = 5.0
 QUIET_SECONDS_MAX: Final = 120.0
 """By then every lease of the dead has run out, every breaker was probed, every order has ended."""
 TOLD_SECONDS_MAX: Final = 90.0
+SENT_TWICE: Final = frozenset({"taken-twice", "taken-and-to-be-sent"})
+"""What the oracle calls an order that its provider has once more than we know of."""
 _LOOK_SECONDS: Final = 0.5
 # One that waits for its link, which an order has whose fate nobody knows yet, waits for that.
 _RUNNING: Final = """
@@ -51,10 +54,13 @@ class Outcome:
 
     seed: int
     blows: int
-    told: Told
+    acknowledged: int
+    answers: dict[int, int]
+    """By status; 0 is a connection that broke."""
     states: dict[str, int]
     duplicates: int
     found: list[str]
+    """Every promise that was not kept."""
     recovered_seconds: float
     """From the last blow until nothing was running any more."""
 
@@ -79,34 +85,44 @@ class _Run:
 
     async def performed(self) -> Outcome:
         ready = self.stack.ready()
-        resellers = Resellers(ready["base_urls"], ready["reseller_key"], self.seed)
+        resellers = Resellers(
+            ready["base_urls"], ready["reseller_key"], self.stack.heard, self.seed
+        )
         assailant = Assailant(Family(self.stack.process.pid), ready)
         blows = plan(self.seed, self.seconds)
         shopping = asyncio.create_task(resellers.shop(self.seconds))
         try:
             await self._strike(assailant, blows)
         finally:
-            await assailant.released()
+            await assailant.healed()
         began = time.monotonic()
         found = await self._told_for_good(shopping, resellers)
+        # Not before: what was ordered while all was down meets the provider's mischief too.
+        await asyncio.sleep(MISCHIEF_LASTS_SECONDS)
+        await assailant.behave()
         found += await self._quiet()
         recovered = time.monotonic() - began
         self.say(f"quiet after {recovered:.1f} s; every request is sent once more")
         found += await resellers.replay()
         await self._resolve(ready)
         found += await self._quiet()
-        facts = await self._facts(ready, resellers.told)
-        states: dict[str, int] = {}
-        for row in facts.rows:
-            states[row.state] = states.get(row.state, 0) + 1
+        judged = await asyncio.to_thread(lambda: verdict(facts_of(self.stack)))
+        violations = await self._sql("SELECT * FROM violations()")
+        states = await self._sql("SELECT state, count(*) FROM orders GROUP BY state")
         return Outcome(
-            self.seed,
-            len(blows),
-            resellers.told,
-            states,
-            duplicates(facts),
-            [*resellers.told.troubles, *found, *findings(facts)],
-            recovered,
+            seed=self.seed,
+            blows=len(blows),
+            acknowledged=resellers.acknowledged,
+            answers={0: resellers.broken, **self.stack.heard.statuses},
+            states={row[0]: row[1] for row in states},
+            duplicates=sum(finding.code in SENT_TWICE for finding in judged),
+            found=[
+                *resellers.troubles,
+                *found,
+                *(f"{finding.code}: {finding.ref}, {finding.detail}" for finding in judged),
+                *(f"ledger check: {' '.join(map(str, row))}" for row in violations),
+            ],
+            recovered_seconds=recovered,
         )
 
     async def _strike(self, assailant: Assailant, blows: Sequence[Blow]) -> None:
@@ -125,8 +141,8 @@ class _Run:
             return []
         shopping.cancel()
         await asyncio.gather(shopping, return_exceptions=True)
-        untold = resellers.told.wanted.keys() - resellers.told.orders.keys()
-        return [f"unanswered: {len(untold)} requests, {TOLD_SECONDS_MAX:.0f} s after the trouble"]
+        late = f"{TOLD_SECONDS_MAX:.0f} s after the trouble"
+        return [f"unanswered: {len(resellers.unanswered)} requests, {late}"]
 
     async def _quiet(self) -> list[str]:
         """Wait until nothing runs. Orders that hang may stay: they wait for an operator."""
@@ -140,8 +156,8 @@ class _Run:
         return []
 
     async def _resolve(self, ready: dict[str, Any]) -> None:
-        """What an operator does: look up at the provider under which id it has an order, and say so;
-        write off what it never took. What cannot be told apart stays, with its money held.
+        """What an operator does: look up at the provider under which id it has an order, and say
+        so; write off what it never took. What cannot be told apart stays, with its money held.
         """
         taken: dict[str, set[str]] = {}
         for one in await asyncio.to_thread(self.stack.accepted):
@@ -176,41 +192,6 @@ class _Run:
                 # Found by our own evidence meanwhile: the verdict will tell.
                 if answer.status_code != HTTPStatus.CONFLICT:
                     answer.raise_for_status()
-
-    async def _facts(self, ready: dict[str, Any], told: Told) -> Facts:
-        rows = await self._sql(
-            "SELECT id, coalesce(parent_id, id) AS purchase, state, charge, held, refunded,"
-            " provider_order_id FROM orders ORDER BY id"
-        )
-        schedules = await self._sql("SELECT id FROM schedules")
-        found = await self._sql("SELECT * FROM violations()")
-        accepted = await asyncio.to_thread(self.stack.accepted)
-        purchases = [
-            Purchase(number, link, told.wanted[key].runs)
-            for key, numbers in told.orders.items()
-            for number, link in zip(numbers, told.wanted[key].links, strict=False)
-        ]
-        return Facts(
-            purchases=purchases,
-            rows=[
-                OrderRow(
-                    row["id"],
-                    row["purchase"],
-                    OrderState(row["state"]),
-                    row["charge"],
-                    row["held"],
-                    row["refunded"],
-                    row["provider_order_id"],
-                )
-                for row in rows
-            ],
-            schedules=frozenset(row["id"] for row in schedules),
-            accepted=[Acceptance(one["link"], str(one["provider_order"])) for one in accepted],
-            links_asked_for=frozenset(
-                link for wanted in told.wanted.values() for link in wanted.links
-            ),
-            violations=[" ".join(map(str, row)) for row in found],
-        )
 
     async def _sql(self, query: str) -> list[asyncpg.Record]:
         url = self.stack.ready()["database_url"].replace("+asyncpg", "")
