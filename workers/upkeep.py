@@ -37,7 +37,10 @@ log = get_logger(__name__)
 
 UPKEEP: Final = "upkeep"
 RETRY_AFTER: Final = timedelta(minutes=1)
-LEASE_SECONDS: Final = 120.0
+LEASE_SECONDS: Final = 60.0
+"""More than a provider's balance may take to come: a probe is not made twice."""
+SWEEP_LEASE_SECONDS: Final = 20.0
+"""Short: all that a dead worker had leased waits for the sweeper, and two at once do no harm."""
 CHECK_LEASE_SECONDS: Final = 1900.0
 """A ledger check ends by its own time-out before this: it is never begun twice."""
 BATCH_MAX: Final = 20
@@ -141,7 +144,7 @@ async def forget_intakes(_context: WorkerContext, session: Session) -> None:
 
 
 TASKS: Final[dict[str, Task]] = {
-    "sweep": Task(sweep, timedelta(seconds=5)),
+    "sweep": Task(sweep, timedelta(seconds=5), "sweep", SWEEP_LEASE_SECONDS),
     "measure": Task(measure, timedelta(seconds=10)),
     "check_ledger": Task(check_ledger, timedelta(minutes=1), "check_ledger", CHECK_LEASE_SECONDS),
     "check_ledger_in_full": Task(
