@@ -15,7 +15,8 @@ from workers.context import ROUNDS_MAX, WorkerContext
 log = get_logger(__name__)
 
 BATCH_MAX: Final = 20
-LEASE_SECONDS: Final = 120.0
+LEASE_SECONDS: Final = 30.0
+"""Each run is a transaction of its own, and one that comes after its lease starts none."""
 
 
 async def drain_schedule(context: WorkerContext, lane: str) -> None:

@@ -39,9 +39,10 @@ log = get_logger(__name__)
 
 UPKEEP: Final = "upkeep"
 RETRY_AFTER: Final = timedelta(minutes=1)
-LEASE_SECONDS: Final = 120.0
+LEASE_SECONDS: Final = 60.0
+"""More than a provider's balance may take to come: a probe is not made twice."""
 SWEEP_LEASE_SECONDS: Final = 20.0
-"""Short, as the sweeper may be in the hands of the very worker whose orders it is to judge."""
+"""Short: all that a dead worker had leased waits for the sweeper, and two at once do no harm."""
 CHECK_LEASE_SECONDS: Final = 1900.0
 """A ledger check ends by its own time-out before this: it is never begun twice."""
 BATCH_MAX: Final = 20

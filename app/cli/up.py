@@ -29,6 +29,7 @@ def up(
     api_processes: Annotated[
         int, typer.Option(help="How many API processes, each on its own port.", min=1, max=16)
     ] = 1,
+    workers: Annotated[int, typer.Option(help="How many worker processes.", min=1, max=16)] = 1,
     time_scale: Annotated[
         float,
         typer.Option(
@@ -47,6 +48,7 @@ def up(
         ready_file=ready_file,
         simulator=simulator,
         api_processes=api_processes,
+        workers=workers,
         time_scale=time_scale,
     )
     with interruptible(), development_stack(options) as stack:

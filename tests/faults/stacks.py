@@ -214,7 +214,8 @@ class RunningStack:
 
 
 @contextmanager
-def running_stack(*options: str) -> Iterator[RunningStack]:
+def running_stack(*options: str, program: str = "app.cli") -> Iterator[RunningStack]:
+    """What `python -m program up` keeps running: ours, or one that is worse on purpose."""
     # Not pytest's own folder: as root the servers run as another user, who could not reach it.
     folder = Path(tempfile.mkdtemp(prefix="smmos-faults-"))
     ready_file = folder / "ready.json"
@@ -224,7 +225,7 @@ def running_stack(*options: str) -> Iterator[RunningStack]:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [
                 sys.executable,
-                *("-m", "app.cli", "up", "--port", "0"),
+                *("-m", program, "up", "--port", "0"),
                 *("--data-dir", str(folder / "data"), "--ready-file", str(ready_file)),
                 *options,
             ],

@@ -40,6 +40,7 @@ class StackOptions:
     ready_file: Path | None
     simulator: bool
     api_processes: int
+    workers: int
     time_scale: float
 
 
@@ -48,7 +49,7 @@ class Ports:
     """Where the processes of one stack listen, for as long as it lives."""
 
     api: tuple[int, ...]
-    worker_metrics: int
+    worker_metrics: tuple[int, ...]
     simulator: int | None
 
     @property
@@ -122,7 +123,7 @@ class DevelopmentStack:
             provider_control_url=None if simulator is None else control_url(simulator),
             database_url=self.servers.database_url,
             redis_url=self.servers.redis_url,
-            worker_metrics_url=base_url(self.ports.worker_metrics) + "/metrics",
+            worker_metrics_url=base_url(self.ports.worker_metrics[0]) + "/metrics",
             pids=StackPids(
                 api=pids.get("api", []),
                 worker=pids.get("worker", []),
@@ -142,10 +143,10 @@ def development_stack(options: StackOptions) -> Iterator[DevelopmentStack]:
         options.ready_file.unlink(missing_ok=True)
     with started(choose_servers(options.data_dir)) as servers:
         kept = secrets.recall(servers.data_dir)
-        metrics, *more = free_ports(options.api_processes)
+        free = free_ports(options.api_processes - 1 + options.workers)
         ports = Ports(
-            api=(first, *more),
-            worker_metrics=metrics,
+            api=(first, *free[options.workers :]),
+            worker_metrics=tuple(free[: options.workers]),
             simulator=choose_port(None, kept.simulator_port) if options.simulator else None,
         )
         variables = stack_variables(servers, kept, time_scale=options.time_scale)
@@ -203,6 +204,7 @@ def _start_processes(
             state_file=servers.data_dir / "simulator.jsonl",
             seed=0,
         )
-    processes.start_worker(ports.worker_metrics)
+    for port in ports.worker_metrics:
+        processes.start_worker(port)
     for port in ports.api:
         processes.start_api(port)
