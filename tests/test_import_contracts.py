@@ -54,8 +54,9 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("app/orders/repository.py", "from app.orders import service as planted"),
         ("app/orders/service.py", "from app.ledger import repository as planted"),
         ("app/core/work.py", "import fastapi"),
+        ("app/orders/dispatch.py", "import sqlalchemy"),
     ],
-    ids=["upward", "sql-over-rules", "anothers-sql", "http-in-the-core"],
+    ids=["upward", "sql-over-rules", "anothers-sql", "http-in-the-core", "sql-in-a-rule"],
 )
 def test_a_planted_import_breaks_them(copy: Path, module: str, line: str) -> None:
     plant(copy, module, line)
