@@ -34,6 +34,7 @@ _IDLE: Final = (
     "NOT EXISTS (SELECT 1 FROM pg_stat_activity"
     " WHERE application_name = 'smmos-worker' AND state <> 'idle')"
 )
+OVER_SECONDS_MAX: Final = 90.0
 WALLET_LOCK: Final = "SELECT 1 FROM accounts WHERE kind = 'wallet' FOR UPDATE"
 ENDED: Final = ("completed", "partial", "canceled", "failed")
 
@@ -140,6 +141,14 @@ class RunningStack:
         """Whether every order has ended, or is in one of the states named besides."""
         return set(self.states(order_ids)) <= {*ENDED, *besides}
 
+    def until_over(self, order_ids: Sequence[int], *, besides: Sequence[str] = ()) -> None:
+        """Wait until every order has ended, or is in one of the states named besides."""
+        until(
+            lambda: self.are_over(order_ids, besides=besides),
+            OVER_SECONDS_MAX,
+            lambda: f"all are over; they are {self.states(order_ids)}",
+        )
+
     def violations(self) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self.sql("SELECT * FROM violations()")]
 
@@ -168,8 +177,11 @@ class RunningStack:
 
     def expire_leases(self) -> None:
         """As if the leases of the dead had run out: tests do not wait for them."""
-        dead = "UPDATE work SET lease_until = clock_timestamp() - interval '1 s'"
-        self.sql(f"{dead} WHERE lease_token IS NOT NULL")
+        # What is locked is being recorded: by the living.
+        self.sql(
+            "UPDATE work SET lease_until = clock_timestamp() - interval '1 s' WHERE id IN"
+            " (SELECT id FROM work WHERE lease_token IS NOT NULL FOR UPDATE SKIP LOCKED)"
+        )
 
     @contextmanager
     def supervisor_away(self) -> Iterator[None]:

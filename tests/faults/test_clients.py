@@ -44,7 +44,7 @@ def test_an_api_killed_between_commit_and_answer_has_taken_the_order_once(
     order = answer.json()
     assert order["link"] == body["link"]
     assert before - balance(stack) == Decimal(order["charge"]["amount"])
-    until(lambda: stack.are_over([order["id"]]), 30, "it is delivered")
+    stack.until_over([order["id"]])
 
 
 @pytest.mark.fault(35)
@@ -80,7 +80,7 @@ def test_a_client_that_hangs_up_finds_one_order_under_its_key(stack: RunningStac
 
             until(answered, 20, "the key is free or has its order")
     assert len(set(numbers.values())) == HANGING_UP
-    until(lambda: stack.are_over(list(numbers.values())), 30, "all are delivered")
+    stack.until_over(list(numbers.values()))
 
 
 @pytest.mark.fault(36)

@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("faults")]
 
 RECOVERY_SECONDS_MAX = 10.0
 """From when the database is back until orders are taken again."""
-DRAINED_SECONDS_MAX = 60.0
 TERMINATE_EVERY_SECONDS = 0.2
 TERMINATIONS = 40
 CUTS = 6
@@ -30,11 +29,7 @@ def processes(stack: RunningStack) -> dict[str, list[int]]:
 def until_ended(stack: RunningStack, load: Load) -> None:
     """What a worker had in its hands when it lost the database is judged by the sweeper."""
     stack.expire_leases()
-    until(
-        lambda: stack.are_over(load.order_ids, besides=("unknown",)),
-        DRAINED_SECONDS_MAX,
-        "all ended or unknown",
-    )
+    stack.until_over(load.order_ids, besides=("unknown",))
 
 
 @pytest.mark.fault(12)

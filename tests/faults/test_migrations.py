@@ -113,7 +113,7 @@ def test_a_migration_behind_long_readers_costs_no_order_and_no_server_error(
         assert set(load.statuses) <= {201, 503}
         load.replay()
         stack.expire_leases()
-        until(lambda: stack.are_over(load.order_ids, besides=("unknown",)), 60, "all ended")
+        stack.until_over(load.order_ids, besides=("unknown",))
         checked = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_orders_note'::regclass"
         assert stack.sql(checked)[0]["indisvalid"]
         assert_all_is_well(stack)

@@ -11,11 +11,9 @@ import redis
 
 from tests.faults.clients import ordering
 from tests.faults.stacks import RunningStack
-from tests.faults.waiting import until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("faults")]
 
-DRAINED_SECONDS_MAX = 60.0
 DOWN_SECONDS = 30.0
 """Twice the longest pause of a worker before it looks for Redis again."""
 HANG_SECONDS = 15.0
@@ -49,13 +47,13 @@ def test_orders_flow_while_redis_is_flushed_hangs_and_dies(stack: RunningStack) 
         assert {answer.status_code for answer in answers} == {201}
         assert slowest < 1.5
         order_ids += [answer.json()["id"] for answer in answers]
-        until(lambda: stack.are_over(order_ids), 20, "all ended with Redis hanging")
+        stack.until_over(order_ids)
     finally:
         stack.kill("redis", signal.SIGCONT)
     killed = stack.kill("redis")
     assert killed == hanging
     order_ids += stack.place_many(10)
-    until(lambda: stack.are_over(order_ids), 20, "all ended with Redis killed")
+    stack.until_over(order_ids)
     assert stack.states(order_ids) == {"completed": 40}
 
 
@@ -69,7 +67,7 @@ def test_flushing_redis_again_and_again_under_load_loses_no_order(stack: Running
         for _ in range(FLUSHES):
             load.until_more(10)
             server.flushall()
-    until(lambda: stack.are_over(load.order_ids), DRAINED_SECONDS_MAX, "all have ended")
+    stack.until_over(load.order_ids)
     assert stack.states(load.order_ids) == {"completed": len(load.order_ids)}
 
 
@@ -84,7 +82,7 @@ def test_redis_restarted_under_load_ends_no_process_and_loses_no_order(
             stack.until_replaced("redis", stack.kill("redis"))
             load.until_more(10)
     assert set(load.statuses) == {201}
-    until(lambda: stack.are_over(load.order_ids), DRAINED_SECONDS_MAX, "all have ended")
+    stack.until_over(load.order_ids)
     assert stack.states(load.order_ids) == {"completed": len(load.order_ids)}
     assert processes(stack) == before
 
@@ -99,7 +97,7 @@ def test_orders_are_taken_at_pace_and_delivered_while_redis_is_down(stack: Runni
         assert set(load.statuses) == {201}
         assert statistics.median(load.seconds) < ANSWER_SECONDS_MAX
         assert statistics.quantiles(load.seconds, n=100)[-1] < STRAGGLER_SECONDS_MAX
-        until(lambda: stack.are_over(load.order_ids), DRAINED_SECONDS_MAX, "all have ended")
+        stack.until_over(load.order_ids)
     assert stack.states(load.order_ids) == {"completed": len(load.order_ids)}
 
 
@@ -116,7 +114,7 @@ def test_a_hanging_redis_holds_up_no_event_loop(stack: RunningStack) -> None:
                 assert alive.status_code == 200
                 assert stack.metric("smmos_event_loop_lag_seconds", of="api") < LAG_SECONDS_MAX
                 time.sleep(0.25)
-        until(lambda: stack.are_over(load.order_ids), DRAINED_SECONDS_MAX, "all have ended")
+        stack.until_over(load.order_ids)
     finally:
         os.kill(pid, signal.SIGCONT)
     assert set(load.statuses) == {201}
@@ -128,16 +126,12 @@ def test_a_redis_that_is_full_or_evicts_costs_rings_and_nothing_else(stack: Runn
     rung = stack.metric("smmos_doorbell_rings_total", of="api")
     with redis.Redis.from_url(stack.ready()["redis_url"]) as server:
         order_ids: list[int] = []
-
-        def are_over() -> bool:
-            return stack.are_over(order_ids)
-
         try:
             for policy in ("noeviction", "allkeys-lru"):
                 server.config_set("maxmemory-policy", policy)
                 server.config_set("maxmemory", 1)
                 order_ids += stack.place_many(20)
-                until(are_over, DRAINED_SECONDS_MAX, "all have ended")
+                stack.until_over(order_ids)
         finally:
             server.config_set("maxmemory", 0)
             server.config_set("maxmemory-policy", "noeviction")

@@ -77,7 +77,7 @@ def test_a_worker_killed_before_it_sends_leaves_an_order_that_another_sends_once
     order_id = place_and_lose_the_worker(stack, dies_at="leased")
     assert attempts_of(stack, order_id) == ["leased"]
     stack.expire_leases()
-    until(lambda: stack.are_over([order_id]), 40, "it has ended")
+    stack.until_over([order_id])
     assert order_of(stack, order_id)["state"] == "completed"
     assert attempts_of(stack, order_id) == ["absent", "accepted"]
     assert len(taken(stack, order_id)) == 1
@@ -119,7 +119,7 @@ def test_an_order_taken_from_a_worker_that_died_is_found_under_the_providers_id(
             },
         )
     assert resolved.status_code == 200, resolved.text
-    until(lambda: stack.are_over([order_id]), 40, "it has ended")
+    stack.until_over([order_id])
     order = order_of(stack, order_id)
     assert (order["state"], order["refunded"]) == ("completed", 0)
     assert order["provider_order_id"] == provider_order
@@ -137,7 +137,7 @@ def test_kill_9_of_the_worker_sends_nothing_twice_and_forgets_nothing(stack: Run
         stack.until_replaced("worker", stack.kill("worker"))
         stack.expire_leases()
     stack.control("DELETE", "/faults")
-    until(lambda: stack.are_over(order_ids, besides=("unknown",)), 30, "all ended or unknown")
+    stack.until_over(order_ids, besides=("unknown",))
     states = stack.states(order_ids)
     assert sum(states.values()) == ORDERS
     assert states.get("unknown", 0) > 0, "nothing was under way when it was killed"
@@ -167,7 +167,7 @@ def test_two_workers_and_doubled_rings_give_each_order_one_attempt(stack: Runnin
         order_ids = stack.place_many(ORDERS)
         [lane] = {row["lane"] for row in stack.sql("SELECT lane FROM work WHERE kind = 'dispatch'")}
         asyncio.run(ring(lane, 50))
-        until(lambda: stack.are_over(order_ids), 60, "all have ended")
+        stack.until_over(order_ids)
         assert second.poll() is None
     assert stack.states(order_ids) == {"completed": ORDERS}
     twice = "SELECT order_id FROM attempts GROUP BY order_id HAVING count(*) > 1"
@@ -204,5 +204,5 @@ def test_a_worker_stopped_past_its_lease_changes_nothing_when_it_wakes(
     until(lambda: stack.sql(told, ids)[0]["told"] == len(ids), 20, "the answers are kept")
     assert stack.metric("smmos_fenced_records_total") - fenced >= len(ids)
     stack.sql("UPDATE work SET due_at = clock_timestamp() WHERE kind = 'reconcile'")
-    until(lambda: stack.are_over(order_ids), 30, "all found by our own evidence, and ended")
+    stack.until_over(order_ids)
     assert stack.states(order_ids) == {"completed": 30}

@@ -9,10 +9,11 @@ import pytest
 LOOK_EVERY_SECONDS: Final = 0.02
 
 
-def until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait for another process's doing."""
+def until(condition: Callable[[], object], seconds: float, what: str | Callable[[], str]) -> None:
+    """Wait for another process's doing; `what` is told, or asked for, when it does not come."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"after {seconds} s still not: {what}")
+            told = what if isinstance(what, str) else what()
+            pytest.fail(f"after {seconds} s still not: {told}")
         time.sleep(LOOK_EVERY_SECONDS)
