@@ -88,11 +88,12 @@ def learned(
 
 
 def verdict(gap: Gap, search: Search, claimed: Collection[int]) -> IdsVerdict:
-    """What the search has shown so far."""
+    """What the search has shown so far; an id of ours that an order has by now is settled."""
+    ours = [one for one in search.ours if int(one) not in claimed]
     if search.odd or len(search.ours) > 1:
         return IdsVerdict.AMBIGUOUS
     if any(one not in claimed for one in range(search.asked_to + 1, gap.high)):
         return IdsVerdict.LOOKING
-    if search.ours:
+    if ours:
         return IdsVerdict.AMBIGUOUS if gap.rivals else IdsVerdict.FOUND
     return IdsVerdict.ABSENT if gap.closed else IdsVerdict.LOOKING

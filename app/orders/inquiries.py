@@ -81,13 +81,12 @@ async def keep(
     values: dict[str, Any] = {}
     if lookup is not None:
         values |= {"lookup": _lookup_verdict(lookup), "lookup_asked_at": asked_at}
-    if statuses:
-        search = _search(inquiry, low=min(map(int, statuses)) - 1)
+    search = _search(inquiry)
+    if search is not None and statuses:
         after = learned(
             search, statuses, expected=attempt.cost_micros, currency=attempt.cost_currency
         )
         values |= {
-            "ids_after": after.low,
             "ids_asked_to": after.asked_to,
             "ids_looks": after.looks,
             "ids_ours": list(after.ours),
@@ -148,7 +147,11 @@ async def ids_to_ask(session: Session, provider: Provider, attempt: Attempt) -> 
     gap = await _gap(session, attempt)
     if gap is None or inquiry.ids == IdsVerdict.AMBIGUOUS:
         return ()
-    search = _search(inquiry, low=gap.low)
+    search = _search(inquiry)
+    if search is None:
+        search = Search(gap.low, gap.low)
+        begun = {"ids_after": search.low, "ids_asked_to": search.asked_to}
+        await inquiry_repository.change(session, inquiry.attempt_id, begun)
     return next_ids(gap, search, await _claimed(session, attempt, gap))
 
 
@@ -162,9 +165,12 @@ async def judge_ids(
     if not _may_search(provider) or inquiry.ids == IdsVerdict.AMBIGUOUS:
         return inquiry
     gap = await _gap(session, attempt)
-    if gap is None or inquiry.ids_after not in {None, gap.low}:
+    if gap is None:
         return inquiry
-    said = verdict(gap, _search(inquiry, low=gap.low), await _claimed(session, attempt, gap))
+    search = _search(inquiry) or Search(gap.low, gap.low)
+    if gap.low != search.low:
+        return inquiry
+    said = verdict(gap, search, await _claimed(session, attempt, gap))
     await inquiry_repository.change(session, inquiry.attempt_id, {"ids": said})
     return await _found(session, inquiry.attempt_id)
 
@@ -173,9 +179,10 @@ def _may_search(provider: Provider) -> bool:
     return provider.may_probe_ids and supply.can(provider, Capability.POLLS)
 
 
-def _search(inquiry: Inquiry, *, low: int) -> Search:
+def _search(inquiry: Inquiry) -> Search | None:
+    """How far the ids were searched; None where that was not begun."""
     if inquiry.ids_after is None or inquiry.ids_asked_to is None:
-        return Search(low, low)
+        return None
     return Search(
         inquiry.ids_after, inquiry.ids_asked_to, inquiry.ids_looks, tuple(inquiry.ids_ours)
     )

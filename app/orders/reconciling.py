@@ -28,6 +28,7 @@ from app.orders.judging import (
     Rules,
     WriteOff,
     decide,
+    written_off_after,
 )
 from app.orders.models import Attempt, Order
 from app.orders.resolving import RECONCILER, UNRESOLVED
@@ -92,9 +93,7 @@ class Learned:
 
 
 async def give_lanes(session: Session) -> int:
-    """Lost orders without a provider's lane get theirs; how many. Without an attempt they are
-    judged here: there is nobody to ask.
-    """
+    """Lost orders without a provider's lane, from an older version of us, get theirs; how many."""
     lease = await work.lease(
         session,
         RECONCILE,
@@ -107,7 +106,7 @@ async def give_lanes(session: Session) -> int:
     for ref in lease.refs:
         attempt = await attempt_repository.live_of(session, int(ref))
         if attempt is None:
-            await work.finish(session, RECONCILE, [ref])
+            await _give_up(session, await lock(session, int(ref)))
         else:
             lanes.append((ref, str(attempt.provider_id)))
     await work.put_many(session, RECONCILE, lanes)
@@ -195,7 +194,7 @@ async def record_look(
         return
     attempt = await attempt_repository.live_of(session, order.id)
     if order.state not in UNRESOLVED or attempt is None:
-        await work.finish(session, RECONCILE, [str(order.id)])
+        await _give_up(session, order)
         return
     provider = await supply.get(session, attempt.provider_id)
     inquiry = await inquiries.of(session, attempt)
@@ -211,6 +210,13 @@ async def record_look(
     inquiry = await inquiries.judge_ids(session, provider, attempt, inquiry)
     inquiry = await inquiries.judge_balance(session, provider, attempt, inquiry)
     await _act(session, order, attempt, inquiry, look, unknown_hours_max=unknown_hours_max)
+
+
+async def _give_up(session: Session, order: Order) -> None:
+    """There is nothing to look for: it was resolved, or has no attempt that was ever taken."""
+    if order.state == OrderState.UNKNOWN:
+        await resolving.hand_over(session, order.id, "no attempt that could have been taken")
+    await work.finish(session, RECONCILE, [str(order.id)])
 
 
 async def rules_for(session: Session, service_id: int, *, unknown_hours_max: int) -> Rules:
@@ -260,10 +266,9 @@ async def _act(
                 by=ResolvedBy.POLICY,
             )
         case HandOver():
-            again = None
-            if rules.write_off_after is not None and not evidence.says_taken:
-                again = inquiry.sent_at + rules.write_off_after
             await resolving.hand_over(session, order.id, "unknown for too long")
+            policy = written_off_after(evidence, rules)
+            again = None if policy is None else inquiry.sent_at + policy
             await _look_again(session, order.id, again)
         case LookAgain(at=at):
             await _look_again(session, order.id, at)

@@ -74,6 +74,12 @@ def test_an_id_of_ours_must_not_have_been_charged_otherwise(
     assert verdict(gap, searched(gap, {14: answer}), ()) == said
 
 
+def test_an_id_that_an_order_has_got_by_now_is_settled() -> None:
+    gap = Gap(10, 20, closed=True)
+    search = searched(gap, {14: OURS})
+    assert verdict(gap, search, {14}) is IdsVerdict.ABSENT
+
+
 def test_what_could_not_be_read_is_asked_again_and_proves_nothing_meanwhile() -> None:
     gap = Gap(10, 14, closed=True)
     answers: dict[str, StatusAnswer] = {"11": THEIRS, "12": Unreadable("?"), "13": THEIRS}

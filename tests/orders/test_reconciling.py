@@ -284,11 +284,15 @@ class TestBalance:
         assert due[str(search.provider.id)] <= clock.now()
 
     async def test_after_a_lost_order_a_quiet_provider_gets_no_other_until_its_balance_is_read(
-        self, search: Search, runtime: Runtime, clock: Clock
+        self, search: Search, world: World, desk: Desk, runtime: Runtime, clock: Clock
     ) -> None:
         await search.declare(quiet_after_unknown=True)
         await search.order()
         assert await self.admitted(runtime, search) is Closed.QUIET
+        service = await world.service(routes=[search.provider])
+        waiting = await world.order(service=service)
+        assert await desk.lease(search.provider) is Closed.QUIET
+        assert (await world.row(waiting)).wait_reason == "provider_quiet"
         await search.sample("99.51")
         assert isinstance(await self.admitted(runtime, search), Grant)
         # Another so soon does not silence it again.
@@ -354,6 +358,22 @@ class TestIds:
         order = await self.asked(search, desk, order_id, {})
         assert order.state == "queued"
         assert (await search.inquiry(order_id)).resolved_by == "status"
+
+    async def test_ids_of_our_other_orders_are_not_asked_about(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        await search.order(Accepted("100", "{}"))
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order()
+        await search.order(Accepted("101", "{}"))
+        clock.move(timedelta(minutes=20))
+        await search.order(Accepted("104", "{}"))
+        clock.move(timedelta(minutes=1))
+        look = await desk.look(order_id)
+        assert look is not None
+        assert [one.ids for one in look.questions] == [(102, 103)]
+        order = await self.asked(search, desk, order_id, {103: progress(ProviderState.PENDING)})
+        assert (order.state, order.provider_order_id) == ("in_progress", "103")
 
     async def test_a_neighbour_from_too_soon_after_proves_no_absence(
         self, search: Search, desk: Desk, clock: Clock
