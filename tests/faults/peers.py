@@ -32,10 +32,10 @@ def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
 
 @contextmanager
 def peer(
-    stack: "RunningStack", *command: str, dies_at: str | None = None, **settings: str
+    stack: "RunningStack", *command: str, spoilt: str | None = None, **settings: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A command of ours joined to the stack; see `crashing.py` for the points at which it dies."""
-    program = ["app.cli"] if dies_at is None else ["tests.faults.crashing", dies_at]
+    """A command of ours joined to the stack; see `crashing.py` for how it may be spoilt."""
+    program = ["app.cli"] if spoilt is None else ["tests.faults.crashing", spoilt]
     with (stack.folder / "data" / "peers.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", *program, *command],
@@ -57,22 +57,22 @@ def peer(
 
 @contextmanager
 def worker(
-    stack: "RunningStack", *, dies_at: str | None = None, **settings: str
+    stack: "RunningStack", *, spoilt: str | None = None, **settings: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """One more worker."""
-    with peer(stack, "worker", dies_at=dies_at, **settings) as process:
+    with peer(stack, "worker", spoilt=spoilt, **settings) as process:
         yield process
 
 
 @contextmanager
 def api(
-    stack: "RunningStack", *, dies_at: str | None = None, **settings: str
+    stack: "RunningStack", *, spoilt: str | None = None, **settings: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """One more API process that answers, and where."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     base_url = f"http://127.0.0.1:{port}"
-    with peer(stack, "api", "--port", str(port), dies_at=dies_at, **settings) as process:
+    with peer(stack, "api", "--port", str(port), spoilt=spoilt, **settings) as process:
         until_answers(base_url, process)
         yield base_url, process
 

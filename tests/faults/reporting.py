@@ -1,5 +1,6 @@
 """A pytest plugin that tells the fault catalogue row by row, and as a table at the end."""
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,11 @@ class FaultReport:
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
     ) -> tuple[str, str, str] | None:
-        """Neither dots nor letters: rows are told instead."""
-        return (report.outcome, "", "") if report.when != "collect" else None
+        """Neither dots nor letters: rows are told instead. A test counts once."""
+        if report.when == "collect":
+            return None
+        counts = report.when == "call" or not report.passed
+        return (report.outcome if counts else "", "", "")
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -77,7 +81,10 @@ class FaultReport:
         self._write(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
 
     def _write(self, line: str, *, is_red: bool = False) -> None:
-        if self._terminal is not None:
+        if self._terminal is None:
+            # Nothing was to be run, so that pytest has not opened one.
+            sys.stdout.write(f"{line}\n")
+        else:
             self._terminal.write_line(line, red=is_red)
 
 

@@ -42,35 +42,37 @@ class Road:
 
     async def _pass(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
         far, to_far = await asyncio.open_connection("127.0.0.1", self._target.port)
-        both = [
-            asyncio.create_task(self._there(near, to_far)),
-            asyncio.create_task(_back(far, to_near)),
-        ]
+        back = asyncio.create_task(_back(far, to_near))
+        there = asyncio.create_task(self._there(near, to_far, back))
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if both[0].done() and both[0].exception() is None and both[0].result():
+            await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+            if back.cancelled():
+                await there
                 # The server has the COMMIT; its answer is read by nobody.
-                both[1].cancel()
                 await far.read(_CHUNK_BYTES)
         finally:
-            for task in both:
+            for task in (there, back):
                 task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
+            await asyncio.gather(there, back, return_exceptions=True)
             to_far.close()
             to_near.transport.abort()
 
-    async def _there(self, near: asyncio.StreamReader, to_far: asyncio.StreamWriter) -> bool:
-        """Ends when a side does, or a COMMIT is cut; whether the server still got that."""
+    async def _there(
+        self, near: asyncio.StreamReader, to_far: asyncio.StreamWriter, back: asyncio.Task[None]
+    ) -> None:
+        """Ends when a side does, or a COMMIT is cut; where it still arrives, nothing comes back."""
         while chunk := await near.read(_CHUNK_BYTES):
             cut = self._armed.pop(0) if self._armed and _COMMIT in chunk else None
             if cut is not None:
                 self.cuts[cut] += 1
-            if cut is not Cut.BEFORE_COMMIT:
-                to_far.write(chunk)
-                await to_far.drain()
+            if cut is Cut.BEFORE_COMMIT:
+                return
+            if cut is Cut.AFTER_COMMIT:
+                back.cancel()
+            to_far.write(chunk)
+            await to_far.drain()
             if cut is not None:
-                return cut is Cut.AFTER_COMMIT
-        return False
+                return
 
 
 async def _back(far: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:

@@ -207,14 +207,16 @@ class RunningStack:
     def until_replaced(self, name: str, pid: int) -> None:
         until(lambda: self.pid(name) != pid, 30, f"another {name} runs")
 
-    def metric(self, name: str, *, of: str = "worker") -> float:
-        """The sum over the labels of a metric, as the worker or the first API process tells it."""
+    def metric(self, name: str, *, of: str = "worker", label: str = "") -> float:
+        """The sum of a metric's samples, or of those with a label, as the worker or the first API
+        process tells them.
+        """
         ready = self.ready()
         url = ready["worker_metrics_url"] if of == "worker" else f"{ready['base_url']}/metrics"
         headers = {"Authorization": f"Bearer {self.secret('metrics_token')}"}
         told = httpx.get(url, headers=headers, trust_env=False, timeout=10).text
-        lines = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", told, re.MULTILINE)
-        return sum(map(float, lines))
+        samples = re.findall(rf"^{name}({{.*}})? (\S+)$", told, re.MULTILINE)
+        return sum(float(value) for labels, value in samples if label in labels)
 
     def secret(self, name: str) -> str:
         """What the stack made for itself at its first start."""

@@ -33,7 +33,7 @@ def test_an_api_killed_between_commit_and_answer_has_taken_the_order_once(
 ) -> None:
     key, body = uuid4().hex, order_body()
     before = balance(stack)
-    with peers.api(stack, dies_at="committed") as (base_url, mortal), stack.api(base_url) as client:
+    with peers.api(stack, spoilt="committed") as (base_url, mortal), stack.api(base_url) as client:
         with pytest.raises(httpx.TransportError):
             client.post("/v1/orders", json=body, headers={"Idempotency-Key": key})
         peers.wait_for_death(mortal, seconds=20)

@@ -110,7 +110,7 @@ def test_an_older_worker_leaves_alone_what_it_does_not_know(stack: RunningStack)
         await redis.enqueue_job("drain_of_tomorrow", lane, _queue_name=queue)
         await redis.aclose(close_connection_pool=True)
 
-    with stack.worker_away(), peers.worker(stack, dies_at="before-follow") as older:
+    with stack.worker_away(), peers.worker(stack, spoilt="before-follow") as older:
         stack.sql(unknown_kind)
         order_ids = stack.place_many(10)
         [lane] = {row["lane"] for row in stack.sql(lanes)}

@@ -61,11 +61,11 @@ def taken(stack: RunningStack, order_id: int) -> list[str]:
     return [str(one["provider_order"]) for one in stack.accepted() if one["link"] == link]
 
 
-def place_and_lose_the_worker(stack: RunningStack, *, dies_at: str) -> int:
+def place_and_lose_the_worker(stack: RunningStack, *, spoilt: str) -> int:
     """One order, in the hands of a worker that dies at this point, while the other is away."""
     with stack.worker_away():
         [order_id] = stack.place_many(1)
-        with peers.worker(stack, dies_at=dies_at) as mortal:
+        with peers.worker(stack, spoilt=spoilt) as mortal:
             peers.wait_for_death(mortal, seconds=START_SECONDS_MAX)
     return order_id
 
@@ -74,7 +74,7 @@ def place_and_lose_the_worker(stack: RunningStack, *, dies_at: str) -> int:
 def test_a_worker_killed_before_it_sends_leaves_an_order_that_another_sends_once(
     stack: RunningStack,
 ) -> None:
-    order_id = place_and_lose_the_worker(stack, dies_at="leased")
+    order_id = place_and_lose_the_worker(stack, spoilt="leased")
     assert attempts_of(stack, order_id) == ["leased"]
     stack.expire_leases()
     stack.until_over([order_id])
@@ -88,7 +88,7 @@ def test_a_worker_killed_before_it_sends_leaves_an_order_that_another_sends_once
 def test_a_worker_killed_before_the_first_byte_leaves_an_order_unknown_and_its_money_held(
     stack: RunningStack,
 ) -> None:
-    order_id = place_and_lose_the_worker(stack, dies_at="sending")
+    order_id = place_and_lose_the_worker(stack, spoilt="sending")
     # Its own lease runs out, and that of the sweeper where the dead worker had it.
     until(lambda: order_of(stack, order_id)["state"] == "unknown", 90, "it is swept")
     order = order_of(stack, order_id)
@@ -101,7 +101,7 @@ def test_a_worker_killed_before_the_first_byte_leaves_an_order_unknown_and_its_m
 def test_an_order_taken_from_a_worker_that_died_is_found_under_the_providers_id(
     stack: RunningStack,
 ) -> None:
-    order_id = place_and_lose_the_worker(stack, dies_at="answered")
+    order_id = place_and_lose_the_worker(stack, spoilt="answered")
     stack.expire_leases()
     until(lambda: order_of(stack, order_id)["state"] == "unknown", 40, "it is swept")
     [provider_order] = taken(stack, order_id)
