@@ -19,6 +19,7 @@ from app.orders.dispatch import Batch
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
 from app.orders.follow import POLL_MIN
 from app.providers.protocol import ProviderState, RefusalKind
+from app.supply.bounds import STATUS_CALLS_MAX
 from tests.fixtures.world import World
 from tests.orders.conftest import RESELLER, Desk, accepted, progress, refused
 
@@ -172,7 +173,7 @@ async def test_orders_of_two_books_settled_by_two_workers_do_not_deadlock(
     # Into the next minute: the handovers have used up the budget of this one.
     clock.move(2 * POLL_MIN)
     polls = []
-    for _ in range(4):
+    for _ in range(STATUS_CALLS_MAX):
         async with runtime.uow.begin() as session:
             await session.execute(
                 text(
