@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, delete, exists, func, or_, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    LargeBinary,
+    Row,
+    Text,
+    and_,
+    any_,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.types import TypeEngine
 
 from app.core.db import Session
 from app.core.uow import now_of
@@ -47,6 +63,11 @@ _SKIP_NUMBERS: Final = text(
 )
 
 
+def _any(values: Collection[Any], of_type: type[TypeEngine[Any]]) -> ColumnElement[Any]:
+    """Any of so many values that each as a parameter would be too many."""
+    return any_(literal(list(values), ARRAY(of_type)))
+
+
 async def review_waiting(session: Session, *, actor: str, why: str) -> list[tuple[int, int]]:
     """queued, on_hold, submitting → needs_review, their live attempts → unknown; the orders, each
     with its service.
@@ -60,7 +81,9 @@ async def review_waiting(session: Session, *, actor: str, why: str) -> list[tupl
 async def attempts_of(session: Session, order_ids: Collection[int]) -> set[tuple[int, UUID]]:
     """The providers that these orders were tried with, or are believed to be."""
     rows = await session.execute(
-        select(Attempt.order_id, Attempt.provider_id).where(Attempt.order_id.in_(order_ids))
+        select(Attempt.order_id, Attempt.provider_id).where(
+            Attempt.order_id == _any(order_ids, BigInteger)
+        )
     )
     return {(row.order_id, row.provider_id) for row in rows}
 
@@ -102,7 +125,7 @@ async def known_ids(session: Session, provider_id: UUID, ids: Collection[str]) -
     return set(
         await session.scalars(
             select(Order.provider_order_id).where(
-                Order.provider_id == provider_id, Order.provider_order_id.in_(ids)
+                Order.provider_id == provider_id, Order.provider_order_id == _any(ids, Text)
             )
         )
     )
@@ -110,9 +133,9 @@ async def known_ids(session: Session, provider_id: UUID, ids: Collection[str]) -
 
 async def unresolved_on(
     session: Session, provider_id: UUID, link_hashes: Collection[bytes]
-) -> Sequence[Row[int, int, int, int | None, bytes]]:
+) -> Sequence[Row[int, int, int, int | None, bytes, datetime]]:
     """Unresolved orders on these links that this provider may have: id, service, quantity, units,
-    link hash.
+    link hash, and when it was placed.
     """
     doubted = exists().where(
         RestoreDoubt.order_id == Order.id, RestoreDoubt.provider_id == provider_id
@@ -123,12 +146,19 @@ async def unresolved_on(
         Attempt.state.in_(POSSIBLY_LIVE),
     )
     rows = await session.execute(
-        select(Order.id, Order.service_id, Order.quantity, Order.units, Order.link_hash)
+        select(
+            Order.id,
+            Order.service_id,
+            Order.quantity,
+            Order.units,
+            Order.link_hash,
+            Order.created_at,
+        )
         .where(
             Order.ended_at.is_(None),
             Order.state.in_([OrderState.UNKNOWN, OrderState.NEEDS_REVIEW]),
             Order.provider_order_id.is_(None),
-            Order.link_hash.in_(link_hashes),
+            Order.link_hash == _any(link_hashes, LargeBinary),
             or_(doubted, tried),
         )
         .order_by(Order.id)

@@ -49,6 +49,7 @@ WHY: Final = "the database was restored from an older copy: this may have been s
 NUMBERS_SKIPPED: Final = 1_000_000
 """More orders than can have been placed between a backup and its restore."""
 REFILLS_MAX: Final = 10_000
+FINISHED_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
 """A provider's list may tell its times by another clock."""
 
@@ -108,7 +109,9 @@ async def doubt_waiting(
     for refill in refills:
         await refill_moves.lose(session, refill, WHY, actor=actor)
     orders = await restore_repository.review_waiting(session, actor=str(actor), why=WHY)
-    await work.finish_all(session, [str(order_id) for order_id, _ in orders])
+    for start in range(0, len(orders), FINISHED_AT_ONCE_MAX):
+        part = orders[start : start + FINISHED_AT_ONCE_MAX]
+        await work.finish_all(session, [str(order_id) for order_id, _ in part])
     await restore_repository.doubt(session, await _possible(session, orders))
     await restore_repository.skip_numbers(session, NUMBERS_SKIPPED)
     await lineage.vouch(session, actor, since=moment)
@@ -140,8 +143,10 @@ async def read_list(
     """Compare what a provider says that it accepted with what is known here. Changes nothing.
 
     An order is found where its link, and quantity and service as far as they are told, are those
-    of just as many listed orders as there are of ours; anything less is for a person to say.
+    of just as many listed orders as there are of ours; anything less is for a person to say. What
+    was listed before ours was placed is another.
     """
+    listed = list({one.provider_order_id: one for one in listed}.values())
     ids = {one.provider_order_id for one in listed}
     known = await restore_repository.known_ids(session, provider.id, ids)
     unknown = [one for one in listed if one.provider_order_id not in known]
@@ -195,6 +200,7 @@ async def _candidates(
             if order.link_hash in hashes[one.provider_order_id]
             and one.quantity in {None, order.quantity, order.units}
             and (one.service is None or one.service in services[order.service_id])
+            and _is_recent(one, order.created_at)
         )
         for one in listed
     }

@@ -57,14 +57,19 @@ async def test_fewer_listed_than_could_be_meant_are_found_for_nobody(
     assert without_quantity.unlisted == ()
 
 
-async def test_what_is_listed_under_another_service_or_on_no_link_of_ours_is_lost(
-    world: World, runtime: Runtime
+async def test_what_is_listed_otherwise_or_from_before_our_order_is_not_ours(
+    world: World, runtime: Runtime, clock: Clock
 ) -> None:
     provider = await world.provider()
     service = await world.service(routes=[RouteTo(provider, provider_service="101")])
     order = await world.order(service=service, link=PLACE)
     await restore(runtime)
-    listed = [Listed("1", PLACE, service="102"), Listed("2", PLACE.replace("C", "D")), Listed("3")]
+    listed = [
+        Listed("1", PLACE, service="102"),
+        Listed("2", PLACE.replace("C", "D")),
+        Listed("3"),
+        Listed("4", PLACE, at=clock.now() - timedelta(hours=2)),
+    ]
 
     reading = await read(runtime, provider, listed)
 
