@@ -25,10 +25,13 @@ async def find_by_name(session: Session, name: str) -> Provider | None:
 
 
 async def lock(session: Session, provider_id: UUID) -> Provider | None:
+    """Held against whoever else locks or changes it. Rows that refer to a provider may be written
+    meanwhile: two writers of such rows who then lock it would otherwise wait for each other.
+    """
     found: Provider | None = await session.scalar(
         select(Provider)
         .where(Provider.id == provider_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     return found
