@@ -13,7 +13,7 @@ from app.schedules.states import ScheduleState
 @dataclass(slots=True)
 class Bought:
     """An order as it must stand. `lease` and `attempt` are those of its last handover; `provider`
-    is who delivers it, by its place among them.
+    is who delivers it, by its place among them, `given` the id under which it is followed there.
     """
 
     book: UUID
@@ -26,6 +26,7 @@ class Bought:
     lease: UUID | None = None
     attempt: UUID | None = None
     plan: int | None = None
+    given: str | None = None
 
     @property
     def held(self) -> int:
@@ -100,7 +101,16 @@ class Books:
         """Whether the provider has named the order of its last attempt, as far as we know."""
         return order.attempt in self.said_ids
 
+    def is_taken(self, given: str, *, besides: Bought) -> bool:
+        """Whether another order is followed under this id at the same provider."""
+        return any(
+            order.given == given and order.provider == besides.provider
+            for order in self.orders.values()
+            if order is not besides
+        )
+
     def is_in_use(self, given: str, *, besides: Bought) -> bool:
+        """Whether the provider has said this id of another order, whatever came of that."""
         said = (besides.provider, given)
         return any(
             one == said and attempt != besides.attempt for attempt, one in self.said_ids.items()

@@ -300,11 +300,11 @@ class Platform(RuleBasedStateMachine):
         order = self.books.orders[order_id]
         if order.state not in UNRESOLVED:
             assert isinstance(answer, OrderStateConflict)
-        elif self.books.is_in_use(given, besides=order):
+        elif self.books.is_taken(given, besides=order):
             assert isinstance(answer, ProviderOrderTaken)
         else:
             assert isinstance(answer, Order)
-            order.state = S.IN_PROGRESS
+            order.state, order.given = S.IN_PROGRESS, given
             assert order.attempt is not None
             self.books.said_ids[order.attempt] = (order.provider, given)
 
@@ -429,6 +429,7 @@ class Platform(RuleBasedStateMachine):
                 given = ids[handover]
                 doubtful = times[given] > 1 or self.books.is_in_use(given, besides=order)
                 order.state = S.UNKNOWN if doubtful else S.IN_PROGRESS
+                order.given = None if doubtful else given
             else:
                 order.state = AFTER[word]
 
@@ -463,21 +464,23 @@ class Platform(RuleBasedStateMachine):
             if order.state is S.SUBMITTING:
                 order.state = S.UNKNOWN if order.attempt in sending else S.QUEUED
 
-    @precondition(lambda self: self.has(S.UNKNOWN))
+    @precondition(lambda self: self.has(*UNRESOLVED))
     @rule(order_id=placed)
     def reconcile(self, order_id: int) -> None:
-        keys = self.play.runtime.keys
+        keys, order = self.play.runtime.keys, self.books.orders[order_id]
 
         async def look(session: Session) -> None:
-            lane = str((await orders.detail(session, order_id)).attempts[-1].provider_id)
-            await look_for(session, keys, order_id, UUID(lane), unknown_hours_max=24)
+            provider_id = self.props.providers[order.provider].id
+            await look_for(session, keys, order_id, provider_id, unknown_hours_max=24)
 
         self.play.do(look)
-        order, now = self.books.orders[order_id], self._state_of(order_id)
-        if order.state is S.UNKNOWN:
-            assert now in {S.UNKNOWN, S.NEEDS_REVIEW, S.IN_PROGRESS}
+        now = self._state_of(order_id)
+        if order.state in UNRESOLVED:
+            assert now in {order.state, S.NEEDS_REVIEW, S.IN_PROGRESS}
             # Only what the provider itself said to this attempt finds an order.
             assert now is not S.IN_PROGRESS or self.books.has_id(order)
+            if now is S.IN_PROGRESS and order.attempt is not None:
+                _, order.given = self.books.said_ids[order.attempt]
             order.state = now
 
     @precondition(lambda self: self.has(S.IN_PROGRESS))
