@@ -13,6 +13,7 @@ from app.operators import models as operators
 from app.orders import link_models, refill_models
 from app.orders import models as orders
 from app.panel import models as panel
+from app.refunds import models as refunds
 from app.resellers import models as resellers
 from app.schedules import models as schedules
 from app.supply import models as supply
@@ -30,6 +31,7 @@ TABLES_OF: Final = (
     panel,
     price_models,
     refill_models,
+    refunds,
     resellers,
     schedules,
     supply,

@@ -19,7 +19,7 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.ledger import service as ledger
 from app.orders import gauges as order_gauges
-from app.orders import link_locks, resolving
+from app.orders import lateness, link_locks, resolving
 from app.orders.canceling import CANCEL
 from app.orders.refill_asking import sweep_refills
 from app.orders.refill_moves import REFILL_FOLLOW
@@ -88,6 +88,13 @@ async def free_links(_context: WorkerContext, session: Session) -> None:
         log.warning("links_of_doubtful_orders_freed", orders=freed)
 
 
+async def flag_late(_context: WorkerContext, session: Session) -> None:
+    """Tell the resellers whose orders are later than was promised."""
+    flagged = await lateness.flag_late(session)
+    if flagged:
+        log.info("orders_are_late", orders=flagged)
+
+
 async def measure(_context: WorkerContext, session: Session) -> None:
     """Compute the gauges over tables, so that a scrape only reads them."""
     samples: list[Sample] = []
@@ -148,6 +155,7 @@ TASKS: Final[dict[str, Task]] = {
         check_ledger_in_full, timedelta(days=1), "check_ledger_in_full", CHECK_LEASE_SECONDS
     ),
     "cancel_stale": Task(cancel_stale, timedelta(minutes=10)),
+    "flag_late": Task(flag_late, timedelta(minutes=1)),
     "free_links": Task(free_links, timedelta(minutes=1)),
     "forget_keys": Task(forget_keys, timedelta(minutes=10)),
     "forget_intakes": Task(forget_intakes, timedelta(hours=1)),

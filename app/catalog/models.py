@@ -57,7 +57,8 @@ class DeliveryMethod(StrEnum):
 class Service(Base):
     """Something sold: its form, its bounds, its price, its promise.
 
-    `refill_days` is how long after its end an order can be refilled; 0 is for ever.
+    `refill_days` is how long after its end an order can be refilled; 0 is for ever. An order is
+    promised `bulk_hours` later for each whole `bulk_units` that it asks for.
     """
 
     __tablename__ = "services"
@@ -71,6 +72,10 @@ class Service(Base):
         CheckConstraint("routing IN ('priority','cost')", name="routing"),
         CheckConstraint("busy_link IN ('queue','refuse')", name="busy_link"),
         CheckConstraint("refill_days BETWEEN 0 AND 3650", name="refill_days"),
+        CheckConstraint(
+            "(bulk_units IS NULL) = (bulk_hours IS NULL) AND bulk_units > 0 AND bulk_hours > 0",
+            name="bulk",
+        ),
     )
 
     id: Mapped[int] = mapped_column(
@@ -96,6 +101,8 @@ class Service(Base):
     cancel: Mapped[bool] = mapped_column(Boolean)
     deliver_hours_min: Mapped[int] = mapped_column(Integer)
     deliver_hours_max: Mapped[int] = mapped_column(Integer)
+    bulk_units: Mapped[int | None]
+    bulk_hours: Mapped[int | None] = mapped_column(Integer)
     risk_notice: Mapped[str]
     routing: Mapped[str] = mapped_column(server_default=Routing.PRIORITY.value)
     busy_link: Mapped[str] = mapped_column(server_default=BusyLink.QUEUE.value)

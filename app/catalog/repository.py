@@ -19,7 +19,8 @@ _OFFERS: Final = Statement(
     """
     SELECT s.id, s.name, s.platform, s.kind, s.type,
            s.min_quantity, s.max_quantity, s.rate_micros, s.price_unit,
-           s.markup_basis_points, s.package_units, s.below_cost_allowed, s.deliver_hours_max,
+           s.markup_basis_points, s.package_units, s.below_cost_allowed,
+           s.tier, s.deliver_hours_min, s.deliver_hours_max, s.bulk_units, s.bulk_hours,
            s.state, s.routing, s.busy_link,
            r.id AS route_id, r.provider_id, r.provider_service, r.cost_micros, r.link_exclusive,
            p.currency, p.simulated, p.state AS provider_state, p.pause_reason, p.breaker_open_until,

@@ -18,6 +18,7 @@ from app.catalog.models import (
     ServiceState,
 )
 from app.catalog.service import ATTESTATION_PREFIX, public_route_id
+from app.catalog.windows import HOURS, Tier
 from app.core.ids import public_id
 from app.core.money import Money
 from app.providers.protocol import ServiceType
@@ -28,7 +29,6 @@ from app.web.schemas import AnswerModel, InputModel, MoneyRead
 QUANTITY_MAX = 100_000_000
 HOURS_MAX = 24 * 365
 
-Tier = Literal["standard", "premium", "custom", "bulk"]
 Name = Annotated[Line, Field(max_length=200)]
 PlatformWord = Annotated[
     Line,
@@ -74,6 +74,13 @@ def _check_cost(cost: Money) -> Money:
 Cost = Annotated[MoneyText, AfterValidator(_check_cost)]
 
 
+BulkUnits = Annotated[
+    Quantity | None,
+    Field(description="Each whole portion of so many units is promised `bulk_hours` more."),
+]
+BulkHours = Annotated[Hours | None, Field(description="Given together with `bulk_units`.")]
+
+
 class ServiceRead(AnswerModel):
     """A service as resellers see it: nothing names who delivers it."""
 
@@ -96,6 +103,10 @@ class ServiceRead(AnswerModel):
     cancel: bool
     delivery_hours_min: int
     delivery_hours_max: int
+    bulk_units: int | None = Field(
+        description="Each whole portion of so many units is promised `bulk_hours` more."
+    )
+    bulk_hours: int | None
     risk_notice: str
 
     @classmethod
@@ -127,6 +138,8 @@ def _shown(service: Service, currency: str) -> dict[str, object]:
         "cancel": service.cancel,
         "delivery_hours_min": service.deliver_hours_min,
         "delivery_hours_max": service.deliver_hours_max,
+        "bulk_units": service.bulk_units,
+        "bulk_hours": service.bulk_hours,
         "risk_notice": service.risk_notice,
     }
 
@@ -140,7 +153,7 @@ class ServiceCreate(InputModel):
     platform: PlatformWord
     kind: KindWord
     type: ServiceType
-    tier: Tier = "standard"
+    tier: Tier = Tier.STANDARD
     rate: MoneyText = Field(description="The price of `price_unit` units, a decimal string.")
     price_unit: Literal[1, 1000] = 1000
     min_quantity: Quantity
@@ -156,14 +169,21 @@ class ServiceCreate(InputModel):
     refill: StrictBool = False
     refill_days: RefillDays = 30
     cancel: StrictBool = False
-    delivery_hours_min: Hours = 24
-    delivery_hours_max: Hours = 72
+    delivery_hours_min: Hours | None = Field(None, description="By default its tier's.")
+    delivery_hours_max: Hours | None = Field(None, description="By default its tier's.")
+    bulk_units: BulkUnits = None
+    bulk_hours: BulkHours = None
     risk_notice: Annotated[Text, Field(max_length=2000)] = ""
     routing: RoutingWord = Routing.PRIORITY
     busy_link: BusyLinkWord = BusyLink.QUEUE
 
     def columns(self) -> dict[str, object]:
-        return _columns(self.model_dump(exclude={"rate"}), self.rate)
+        fields = self.model_dump(exclude={"rate"})
+        hours = zip(("delivery_hours_min", "delivery_hours_max"), HOURS[self.tier], strict=True)
+        for name, promised in hours:
+            if fields[name] is None:
+                fields[name] = promised
+        return _columns(fields, self.rate)
 
 
 class ServiceChange(InputModel):
@@ -184,6 +204,8 @@ class ServiceChange(InputModel):
     cancel: StrictBool | None = None
     delivery_hours_min: Hours | None = None
     delivery_hours_max: Hours | None = None
+    bulk_units: BulkUnits = None
+    bulk_hours: BulkHours = None
     risk_notice: Annotated[Text, Field(max_length=2000)] | None = None
     routing: RoutingWord | None = None
     busy_link: BusyLinkWord | None = None

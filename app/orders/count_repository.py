@@ -65,6 +65,48 @@ async def ended_counts(session: Session, since: datetime) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+async def newly_late(session: Session, *, limit: int) -> Sequence[Order]:
+    """Running orders past their time that were not seen to be, locked; what somebody else has
+    locked is passed over, so that nobody waits.
+    """
+    return (
+        await session.scalars(
+            select(Order)
+            .where(
+                Order.ended_at.is_(None),
+                Order.deliver_by < now_of(session),
+                Order.late_at.is_(None),
+            )
+            .order_by(Order.book_id, Order.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def late_by_service(session: Session) -> dict[tuple[UUID | None, int], int]:
+    """Per provider (none for an order that no provider has) and service: what runs late now."""
+    rows = await session.execute(
+        select(Order.provider_id, Order.service_id, func.count())
+        .where(Order.ended_at.is_(None), Order.deliver_by < now_of(session))
+        .group_by(Order.provider_id, Order.service_id)
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def seen_late_by_service(
+    session: Session, since: datetime
+) -> dict[tuple[UUID | None, int], int]:
+    """The same of all that were seen to be late since a moment, ended or not."""
+    rows = await session.execute(
+        select(Order.provider_id, Order.service_id, func.count())
+        .where(Order.late_at >= since)
+        .group_by(Order.provider_id, Order.service_id)
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 async def late_counts(session: Session) -> dict[str, int]:
     """Per state, the orders not ended past the time by which they were to be delivered."""
     rows = await session.execute(

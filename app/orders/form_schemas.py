@@ -25,6 +25,7 @@ from app.providers.forms import FIELDS, OrderForm, ServiceType
 from app.web.fields import (
     SAFE_INTEGER_MAX,
     Line,
+    Moment,
     MoneyText,
     PublicNumber,
     Reference,
@@ -90,6 +91,9 @@ class _OrderBody(InputModel):
         description="Your own name for this order; not an e-mail address.",
         examples=["shop-1042"],
     )
+    deliver_by: Moment | None = Field(
+        None, description="The date agreed on, for a service of the tier `custom`."
+    )
 
     def asked(self) -> NewOrder:
         """The order as the rules know it; a `type` that was not stated is the service's own."""
@@ -106,6 +110,7 @@ class _OrderBody(InputModel):
             reference=self.reference,
             repeat=self.repeat(),
             spend_cap=vars(self).get("spend_cap"),
+            deliver_by=self.deliver_by,
         )
 
     def repeat(self) -> Repeat | None:

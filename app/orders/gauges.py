@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from app.core.db import Session
-from app.core.gauges import Sample
+from app.core.gauges import Sample, label_value
 from app.core.uow import now_of
 from app.orders import count_repository, refill_repository
 from app.orders.refill_states import ENDED as REFILL_ENDED
 from app.orders.refill_states import RefillState
 from app.orders.states import ENDED, RUNNING, OrderState
+from app.supply import service as supply
 
 NAMES: Final = frozenset(
     {
         "smmos_orders",
         "smmos_orders_ended_last_day",
         "smmos_orders_late",
+        "smmos_orders_late_by_service",
+        "smmos_orders_seen_late_last_day",
         "smmos_orders_undispatched_late",
         "smmos_refills",
     }
@@ -34,6 +39,11 @@ async def samples(session: Session) -> list[Sample]:
     ended = await count_repository.ended_counts(session, now_of(session) - timedelta(days=1))
     late = await count_repository.late_counts(session)
     refills = await refill_repository.open_counts(session)
+    names = {one.id: one.name for one in await supply.every(session)}
+    late_now = await count_repository.late_by_service(session)
+    seen_late = await count_repository.seen_late_by_service(
+        session, now_of(session) - timedelta(days=1)
+    )
     return [
         *(
             Sample("smmos_orders", f'state="{state}"', running.get(state, 0))
@@ -47,6 +57,8 @@ async def samples(session: Session) -> list[Sample]:
             Sample("smmos_orders_late", f'state="{state}"', late.get(state, 0))
             for state in sorted(RUNNING)
         ),
+        *_by_service("smmos_orders_late_by_service", late_now, names),
+        *_by_service("smmos_orders_seen_late_last_day", seen_late, names),
         *(
             Sample("smmos_refills", f'state="{state}"', refills.get(state, 0))
             for state in sorted(set(RefillState) - REFILL_ENDED)
@@ -55,3 +67,11 @@ async def samples(session: Session) -> list[Sample]:
             "smmos_orders_undispatched_late", "", sum(late.get(state, 0) for state in _UNDISPATCHED)
         ),
     ]
+
+
+def _by_service(
+    name: str, counts: Mapping[tuple[UUID | None, int], int], providers: Mapping[UUID, str]
+) -> Iterator[Sample]:
+    for (provider_id, service_id), count in sorted(counts.items(), key=str):
+        provider = "" if provider_id is None else label_value(providers[provider_id])
+        yield Sample(name, f'provider="{provider}",service="{service_id}"', count)

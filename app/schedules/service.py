@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -47,9 +47,9 @@ async def place(
     now = now_of(session)
     offer = (await catalog.offers(session, [item.service_id])).get(item.service_id)
     if item.repeat is not None:
-        priced = price_drip_feed(offer, item, item.repeat)
+        priced = price_drip_feed(offer, item, item.repeat, now=now)
     elif item.spend_cap is not None:
-        priced = price_subscription(offer, item, item.spend_cap, today=now.date())
+        priced = price_subscription(offer, item, item.spend_cap, now=now)
     else:
         raise ValueError("an order without runs or a spend cap is no schedule")
     schedule = _row(await repository.next_id(session), book_id, priced)
@@ -87,7 +87,8 @@ def _row(number: int, book_id: UUID, priced: Priced) -> Schedule:
         price_unit=offer.price_unit,
         markup_basis_points=offer.markup_basis_points,
         cost_micros=priced.cost.micros,
-        deliver_hours=offer.deliver_hours_max,
+        deliver_hours_min=offer.promise.hours_min,
+        deliver_hours=offer.promise.hours_for(priced.quantity),
         reference=priced.item.reference,
         version=1,
     )
@@ -149,6 +150,8 @@ async def _start(
         markup_basis_points=schedule.markup_basis_points,
         cost=Money(schedule.cost_micros),
         reference=schedule.reference,
+        due_at=now if schedule.next_at is None else schedule.next_at,
+        deliver_from=_hours_after(now, schedule.deliver_hours_min),
         deliver_by=now + timedelta(hours=schedule.deliver_hours),
     )
     order = await runs.start(session, keys, run, actor=actor)
@@ -169,6 +172,10 @@ async def _start(
             "ended_at": now if is_last else None,
         },
     )
+
+
+def _hours_after(moment: datetime, hours: int | None) -> datetime | None:
+    return None if hours is None else moment + timedelta(hours=hours)
 
 
 def _interval(schedule: Schedule) -> timedelta:
@@ -194,7 +201,7 @@ async def pause(session: Session, book_id: UUID, number: int, *, actor: Actor) -
 
 
 async def resume(session: Session, book_id: UUID, number: int, *, actor: Actor) -> Schedule:
-    """Go on where it was paused: the next run starts when it was due, or now. May be repeated.
+    """Go on where it was paused: the next run is due when it was, or now. May be repeated.
 
     Raises NotFound, OrderNotResumable.
     """
@@ -203,9 +210,15 @@ async def resume(session: Session, book_id: UUID, number: int, *, actor: Actor) 
         return schedule
     if schedule.state != ScheduleState.PAUSED:
         raise OrderNotResumable
-    await work.put(session, SCHEDULE, str(number), due_at=schedule.next_at)
+    next_at = max(schedule.next_at or now_of(session), now_of(session))
+    await work.put(session, SCHEDULE, str(number), due_at=next_at)
     return await repository.change(
-        session, schedule, Move.RESUME, actor, target=ScheduleState.ACTIVE
+        session,
+        schedule,
+        Move.RESUME,
+        actor,
+        target=ScheduleState.ACTIVE,
+        values={"next_at": next_at},
     )
 
 

@@ -46,6 +46,7 @@ from workers.upkeep import TASKS, UPKEEP, Task, promise_tasks
 
 LANE = "somewhere"
 PARTS = ("job", "in-progress", "retry")
+LATE = {"smmos_orders_late", "smmos_orders_undispatched_late"}
 
 
 @pytest.fixture
@@ -522,7 +523,7 @@ class TestUpkeep:
         clock.move(timedelta(hours=73))
         await worker.upkeep()
         async with runtime.uow.begin() as session:
-            late = {one.labels: one.value for one in await read(session) if "_late" in one.name}
+            late = {one.labels: one.value for one in await read(session) if one.name in LATE}
         expected = {f'state="{state}"': 0 for state in RUNNING}
         expected |= {'state="queued"': 1, 'state="in_progress"': 2, "": 1}
         assert late == expected
