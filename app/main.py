@@ -25,6 +25,8 @@ from app.core.runtime import open_runtime
 from app.core.settings import Settings
 from app.core.tasks import end_tasks
 from app.enforcement import router as enforcement
+from app.files import router as files
+from app.files.backends import open_storage
 from app.ledger import operator_router as ledger_operator
 from app.ledger import router as ledger
 from app.operators import router as operators
@@ -80,8 +82,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(settings, name="api", clock=clock) as runtime:
+        async with (
+            open_runtime(settings, name="api", clock=clock) as runtime,
+            open_storage(settings) as storage,
+        ):
             app.state.runtime = runtime
+            app.state.storage = storage
             watch = asyncio.create_task(watch_event_loop(), name="event-loop-lag")
             try:
                 yield
@@ -102,7 +108,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.limiter = RateLimiter(settings.redis_url.get_secret_value())
     app.state.key_cache = KeyCache()
     app.state.documents = openapi_documents()
-    for router in (*RESELLER_ROUTERS, panel.router, *OPERATOR_ROUTERS, system.router):
+    public = (panel.router, files.router, system.router)
+    for router in (*RESELLER_ROUTERS, *OPERATOR_ROUTERS, *public):
         app.include_router(router)
     problems.install(app)
     app.add_exception_handler(RateLimitExceeded, _too_many)

@@ -8,6 +8,7 @@ from app.catalog import mirror_models, price_models
 from app.catalog import models as catalog
 from app.core import audit, gauges, idempotency, work
 from app.core.db import Base
+from app.files import models as files
 from app.ledger import models as ledger
 from app.operators import models as operators
 from app.orders import link_models, refill_models
@@ -21,6 +22,7 @@ from app.supply import models as supply
 TABLES_OF: Final = (
     audit,
     catalog,
+    files,
     gauges,
     idempotency,
     ledger,

@@ -24,6 +24,7 @@ from app.core.metrics import WORK_FAILURES
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
 from app.core.tasks import end_tasks
+from app.files.service import COLLECT
 from app.orders.canceling import CANCEL
 from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
@@ -33,6 +34,7 @@ from app.supply.service import PROBE
 from workers.cancels import drain_cancel
 from workers.context import Drain, WorkerContext
 from workers.dispatch import drain_dispatch
+from workers.files import drain_collect
 from workers.follow import drain_follow
 from workers.refills import drain_refill, drain_refill_follow
 from workers.schedules import drain_schedule
@@ -52,6 +54,7 @@ DRAINS: Final[dict[str, Drain]] = {
     REFILL: drain_refill,
     REFILL_FOLLOW: drain_refill_follow,
     SCHEDULE: drain_schedule,
+    COLLECT: drain_collect,
 }
 """Every kind of work and the function that drains it."""
 

@@ -17,6 +17,7 @@ from app.core.logging import get_logger
 from app.core.metrics import PROVIDER_CALLS
 from app.core.uow import now_of
 from app.core.work import Lease
+from app.files.service import COLLECT
 from app.ledger import service as ledger
 from app.orders import gauges as order_gauges
 from app.orders import lateness, link_locks, resolving
@@ -65,7 +66,7 @@ async def sweep(_context: WorkerContext, session: Session) -> None:
     """Judge the orders of workers that lost their lease, and free all other expired leases."""
     swept = await resolving.sweep_dispatch(session)
     swept += await sweep_refills(session, limit=resolving.SWEEP_MAX)
-    for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE):
+    for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE, COLLECT):
         refs = await work.lock_expired(session, kind, limit=resolving.SWEEP_MAX)
         await work.put_back(session, kind, refs, due_at=now_of(session))
         swept += len(refs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -13,6 +13,8 @@ from app.core.crypto import KeyRing
 
 ENV_FILE_NAME = "env"
 """What a development stack leaves in its data folder, so that a second shell finds it."""
+
+_S3_NEEDED: Final = ("files_s3_endpoint", "files_s3_bucket", "files_s3_key_id", "files_s3_secret")
 
 
 class Settings(BaseSettings):
@@ -91,6 +93,45 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".smmos"), description="folder of a development stack: data, logs, generated secrets"
     )
+    files_backend: Literal["local", "s3"] = Field(
+        "local", description="where uploaded files are kept: a folder, or S3-compatible storage"
+    )
+    files_dir: Path | None = Field(
+        None,
+        description="folder of local files, shared by all processes; by default the data folder's"
+        " `files`",
+    )
+    files_bytes_max: int = Field(
+        5_242_880, ge=1024, le=52_428_800, description="largest uploaded file, else 413"
+    )
+    files_book_bytes_max: int = Field(
+        524_288_000, ge=1024, description="what all files of one account may take, else 409"
+    )
+    files_link_seconds: int = Field(
+        300, ge=10, le=3600, description="how long a link to a file opens it"
+    )
+    files_s3_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@]+$",
+        description="S3-compatible storage, as https://host or https://host:port, without a path",
+    )
+    files_s3_region: str = Field(
+        "us-east-1",
+        pattern=r"^[a-z0-9-]+$",
+        description="region that requests to S3 are signed for",
+    )
+    files_s3_bucket: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="bucket of the files, used for nothing else and open to nobody else",
+    )
+    files_s3_key_id: str | None = Field(None, description="access key of that bucket")
+    files_s3_secret: SecretStr | None = Field(None, description="secret of that access key")
+
+    @property
+    def files_folder(self) -> Path:
+        """The folder of local files."""
+        return self.files_dir or self.data_dir / "files"
 
     @field_validator("master_keys", mode="before")
     @classmethod
@@ -119,6 +160,11 @@ class Settings(BaseSettings):
             raise ValueError("SMMOS_POLL_SECONDS_MAX must not be below SMMOS_POLL_SECONDS_MIN")
         if self.forwarded_allow_ips.strip() == "*":
             raise ValueError("SMMOS_FORWARDED_ALLOW_IPS must name the proxies, not *")
+        if self.files_backend == "s3":
+            absent = [name for name in _S3_NEEDED if getattr(self, name) is None]
+            if absent:
+                named = ", ".join(f"SMMOS_{name.upper()}" for name in absent)
+                raise ValueError(f"SMMOS_FILES_BACKEND=s3 needs {named}")
         if self.environment == "production" and self.time_scale != 1:
             raise ValueError("SMMOS_TIME_SCALE is for development only")
         return self

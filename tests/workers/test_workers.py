@@ -24,6 +24,7 @@ from app.core.metrics import FENCED, WORK_FAILURES
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.core.tasks import end_tasks
+from app.files.service import COLLECT
 from app.ledger.repository import CHECK_SECONDS_MAX
 from app.orders import attempt_repository
 from app.orders import service as orders
@@ -71,7 +72,7 @@ class TestEveryKind:
 
     def test_every_kind_of_work_that_is_promised_has_a_drain(self) -> None:
         promised = {orders.DISPATCH, orders.FOLLOW, orders.RECONCILE, supply.PROBE, SYNC, UPKEEP}
-        assert set(DRAINS) == promised | {CANCEL, REFILL, REFILL_FOLLOW, SCHEDULE}
+        assert set(DRAINS) == promised | {CANCEL, REFILL, REFILL_FOLLOW, SCHEDULE, COLLECT}
 
     @pytest.mark.parametrize("kind", list(DRAINS))
     async def test_the_arq_function_of_a_kind_is_the_one_that_the_doorbell_rings(
