@@ -28,6 +28,8 @@ from app.orders.service import FOLLOW, RECONCILE
 from app.panel import adding
 from app.providers.protocol import Capability, ProviderUnreachable
 from app.providers.registry import get_adapter
+from app.refunds import gauges as claim_gauges
+from app.refunds.deciding import CLAIM
 from app.schedules.service import SCHEDULE
 from app.supply import gauges as provider_gauges
 from app.supply import probing
@@ -66,7 +68,7 @@ async def sweep(_context: WorkerContext, session: Session) -> None:
     """Judge the orders of workers that lost their lease, and free all other expired leases."""
     swept = await resolving.sweep_dispatch(session)
     swept += await sweep_refills(session, limit=resolving.SWEEP_MAX)
-    for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE, COLLECT):
+    for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE, COLLECT, CLAIM):
         refs = await work.lock_expired(session, kind, limit=resolving.SWEEP_MAX)
         await work.put_back(session, kind, refs, due_at=now_of(session))
         swept += len(refs)
@@ -106,9 +108,16 @@ async def measure(_context: WorkerContext, session: Session) -> None:
     samples += await order_gauges.samples(session)
     samples += await provider_gauges.samples(session)
     samples += await catalogue_gauges.samples(session)
+    samples += await claim_gauges.counts(session)
     names = {"smmos_work_due", "smmos_work_age_seconds"}
     names |= order_gauges.NAMES | provider_gauges.NAMES | catalogue_gauges.NAMES
+    names |= claim_gauges.COUNTS
     await gauges.replace(session, names, samples)
+
+
+async def measure_claims(_context: WorkerContext, session: Session) -> None:
+    """Compute how often orders are claimed on, which reads a month of them."""
+    await gauges.replace(session, claim_gauges.RATES, await claim_gauges.rates(session))
 
 
 async def check_ledger(_context: WorkerContext, session: Session) -> None:
@@ -151,6 +160,7 @@ async def forget_intakes(_context: WorkerContext, session: Session) -> None:
 TASKS: Final[dict[str, Task]] = {
     "sweep": Task(sweep, timedelta(seconds=5)),
     "measure": Task(measure, timedelta(seconds=10)),
+    "measure_claims": Task(measure_claims, timedelta(hours=1)),
     "check_ledger": Task(check_ledger, timedelta(minutes=1), "check_ledger", CHECK_LEASE_SECONDS),
     "check_ledger_in_full": Task(
         check_ledger_in_full, timedelta(days=1), "check_ledger_in_full", CHECK_LEASE_SECONDS

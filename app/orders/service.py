@@ -247,6 +247,11 @@ async def events(
     )
 
 
+async def live_attempt(session: Session, order_id: int) -> Attempt | None:
+    """The one attempt after which a provider may have the order."""
+    return await attempt_repository.live_of(session, order_id)
+
+
 @dataclass(frozen=True, slots=True)
 class OrderDetail:
     """An order with its timeline, its route trail and what providers said."""

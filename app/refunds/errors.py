@@ -33,9 +33,3 @@ class SecondApproverNeeded(AppError):
     status = 409
     code = "second-approver-needed"
     title = "Somebody else has to approve this amount"
-
-
-class ClaimEvidenceFull(AppError):
-    status = 409
-    code = "claim-evidence-full"
-    title = "A claim takes no more files than it has"
