@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from app.core.audit import Actor
@@ -35,18 +37,36 @@ class Sheet:
     events: Sequence[ClaimEvent]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of the queue ends."""
+
+    due_at: datetime
+    claim_id: UUID
+
+    @classmethod
+    def at(cls, claim: Claim) -> Self:
+        return cls(claim.due_at, claim.id)
+
+    @classmethod
+    def of(cls, sealed: Sequence[str | int]) -> Self:
+        due_at, claim_id = sealed
+        return cls(datetime.fromisoformat(str(due_at)), UUID(str(claim_id)))
+
+    def sealed(self) -> list[str | int]:
+        return [self.due_at.isoformat(), str(self.claim_id)]
+
+
 async def queue(
-    session: Session, *, states: Collection[ClaimState] | None, limit: int
+    session: Session,
+    *,
+    states: Collection[ClaimState] | None = None,
+    after: Place | None = None,
+    limit: int,
 ) -> Sequence[Claim]:
-    """Open claims, the longest due first; by default those that wait for a person."""
-    return await repository.queue(session, states or WITH_PEOPLE, limit=limit)
-
-
-async def page(
-    session: Session, *, states: Collection[ClaimState] | None, after: UUID | None, limit: int
-) -> Sequence[Claim]:
-    """Claims of all resellers, newest first."""
-    return await repository.every_page(session, states=states, after=after, limit=limit)
+    """The longest due first; by default the claims that wait for a person."""
+    place = None if after is None else (after.due_at, after.claim_id)
+    return await repository.queue(session, states or WITH_PEOPLE, after=place, limit=limit)
 
 
 async def sheet(session: Session, claim_id: UUID, *, time_scale: float) -> Sheet:

@@ -94,10 +94,6 @@ class OperatorClaimPage(AnswerModel):
     next_cursor: str | None
 
 
-class ClaimQueue(AnswerModel):
-    data: list[OperatorClaimRead]
-
-
 class ProposalRead(AnswerModel):
     """What the rules say as the order stands now."""
 

@@ -63,7 +63,7 @@ class Claim(Base):
         ),
         Index("ix_refund_claims_order_id", "order_id"),
         Index("ix_refund_claims_book_id_id", "book_id", "id"),
-        Index("ix_refund_claims_due_at", "due_at", postgresql_where=text("closed_at IS NULL")),
+        Index("ix_refund_claims_state_due_at_id", "state", "due_at", "id"),
         Index("ix_refund_claims_created_at", "created_at"),
     )
 

@@ -15,9 +15,9 @@ from app.operators.auth import Operator, OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.orders.errors import OrderStateConflict
 from app.refunds import desk, evidence, service
+from app.refunds.desk import Place
 from app.refunds.desk_schemas import (
     ApproveClaim,
-    ClaimQueue,
     OperatorClaimDetail,
     OperatorClaimPage,
     OperatorClaimRead,
@@ -33,7 +33,7 @@ from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
 from app.web.idempotency import IdempotencyKeyHeader, Made, once
 from app.web.openapi import BODY, GUARDED, IDEMPOTENT, refusals
-from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
+from app.web.pages import PAGE_DEFAULT, Cursor, Limit
 
 MESSAGES_SHOWN_MAX = 200
 
@@ -42,22 +42,6 @@ router = APIRouter(
     tags=["refund claims"],
     route_class=OperatorRoute,
 )
-
-
-@router.get("/queue", responses=refusals(*GUARDED, ValidationFailed))
-@needs(Permission.CLAIMS_READ)
-async def operator_list_claim_queue(
-    runtime: RuntimeDep,
-    state: Annotated[ClaimState | None, Query()] = None,
-    limit: Annotated[Limit, Query()] = PAGE_DEFAULT,
-) -> ClaimQueue:
-    """The claims that wait for a person, the longest due first; or those that are open in one
-    state.
-    """
-    async with runtime.uow.begin() as session:
-        waiting = await desk.queue(session, states=[state] if state else None, limit=limit)
-    currency = runtime.settings.currency
-    return ClaimQueue(data=[OperatorClaimRead.of(claim, currency) for claim in waiting])
 
 
 @router.get("", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))
@@ -69,13 +53,16 @@ async def operator_list_claims(
     limit: Annotated[Limit, Query()] = PAGE_DEFAULT,
     cursor: Annotated[Cursor, Query()] = None,
 ) -> OperatorClaimPage:
-    """Claims of all resellers, newest first."""
-    page = Page(runtime.cursors, f"claims|{operator.owner}|{state}", limit, cursor)
+    """The claims that wait for a person, the longest due first; or those of one state."""
+    scope = f"claims|{operator.owner}|{state}"
+    after = None if cursor is None else Place.of(runtime.cursors.open(scope, cursor))
     async with runtime.uow.begin() as session:
-        claims = await desk.page(
-            session, states=[state] if state else None, after=page.after_uuid(), limit=page.read
+        claims = await desk.queue(
+            session, states=[state] if state else None, after=after, limit=limit + 1
         )
-    shown, next_cursor = page.cut(claims, lambda claim: claim.id)
+    shown = claims[:limit]
+    more = len(claims) > limit
+    next_cursor = runtime.cursors.seal(scope, Place.at(shown[-1]).sealed()) if more else None
     data = [OperatorClaimRead.of(claim, runtime.settings.currency) for claim in shown]
     return OperatorClaimPage(data=data, next_cursor=next_cursor)
 

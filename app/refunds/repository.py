@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
 
 from app.core.audit import Actor
 from app.core.db import Session
@@ -141,28 +141,21 @@ async def page(
     return (await session.scalars(statement)).all()
 
 
-async def every_page(
-    session: Session, *, states: Collection[ClaimState] | None, after: UUID | None, limit: int
+async def queue(
+    session: Session,
+    states: Collection[ClaimState],
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> Sequence[Claim]:
-    """Claims of all resellers, newest first, for operators."""
-    statement = select(Claim).order_by(Claim.id.desc()).limit(limit)
-    if states is not None:
-        statement = statement.where(Claim.state.in_(states))
+    """Claims in these states, the longest due first."""
+    place = tuple_(Claim.due_at, Claim.id)
+    statement = (
+        select(Claim).where(Claim.state.in_(states)).order_by(Claim.due_at, Claim.id).limit(limit)
+    )
     if after is not None:
-        statement = statement.where(Claim.id < after)
+        statement = statement.where(place > after)
     return (await session.scalars(statement)).all()
-
-
-async def queue(session: Session, states: Collection[ClaimState], *, limit: int) -> Sequence[Claim]:
-    """Open claims in these states, the longest due first."""
-    return (
-        await session.scalars(
-            select(Claim)
-            .where(Claim.closed_at.is_(None), Claim.state.in_(states))
-            .order_by(Claim.due_at, Claim.id)
-            .limit(limit)
-        )
-    ).all()
 
 
 async def events_of(session: Session, claim_id: UUID, *, limit: int) -> Sequence[ClaimEvent]:

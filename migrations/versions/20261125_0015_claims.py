@@ -90,7 +90,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_refund_claims_order_id", "refund_claims", ["order_id"])
     op.create_index("ix_refund_claims_book_id_id", "refund_claims", ["book_id", "id"])
-    op.create_index("ix_refund_claims_due_at", "refund_claims", ["due_at"], postgresql_where=OPEN)
+    op.create_index("ix_refund_claims_state_due_at_id", "refund_claims", ["state", "due_at", "id"])
     op.create_index("ix_refund_claims_created_at", "refund_claims", ["created_at"])
     op.create_table(
         "refund_claim_events",

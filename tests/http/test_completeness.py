@@ -24,6 +24,11 @@ _NO_RULE_BEYOND_THE_SCHEMA: Final = {
     "operatorHoldOrder",
     "operatorCancelOrder",
     "operatorResolveRefill",
+    "createRefundClaim",
+    "createRefundClaimMessage",
+    "operatorRefuseClaim",
+    "operatorReopenClaim",
+    "operatorCreateClaimMessage",
     "operatorCreateOperator",
     "operatorCreateOperatorKey",
 }

@@ -87,14 +87,16 @@ CASES = [
         for state in (S.COMPLETED, S.PARTIAL, S.IN_PROGRESS)
     ),
     *(
-        Case(f"another mind on a {state} order", CHANGED_MIND, state, refuse(Rule.SALE_IS_FINAL, "REF-5"))
+        Case(
+            f"another mind on a {state} order",
+            CHANGED_MIND,
+            state,
+            refuse(Rule.SALE_IS_FINAL, "REF-5"),
+        )
         for state in (S.QUEUED, S.ON_HOLD, S.IN_PROGRESS, S.COMPLETED)
     ),
     # What it should be like is a person's to judge, whatever the order does.
-    *(
-        Case(f"not as described and {state}", AS_DESCRIBED, state, A_PERSON)
-        for state in OrderState
-    ),
+    *(Case(f"not as described and {state}", AS_DESCRIBED, state, A_PERSON) for state in OrderState),
     # Before the deadline, a running order waits for it.
     *(
         Case(f"not delivered on day 2 and {state}", NOT_DELIVERED, state, WAITS, DAY_2)
@@ -109,53 +111,210 @@ CASES = [
     Case("being handed over", NOT_DELIVERED, S.SUBMITTING, BEING_HANDED_OVER),
     Case("unknown", NOT_DELIVERED, S.UNKNOWN, UNKNOWN),
     Case("under review", NOT_DELIVERED, S.NEEDS_REVIEW, UNKNOWN),
-    Case("in progress with nothing delivered", NOT_DELIVERED, S.IN_PROGRESS, ALL, facts={"remains": 1000}),
-    Case("in progress and partly delivered", NOT_DELIVERED, S.IN_PROGRESS, part("0.36"), facts={"remains": 400}),
-    Case("one of a thousand missing", NOT_DELIVERED, S.IN_PROGRESS, part("0.0009"), facts={"remains": 1}),
-    Case("one of a thousand delivered", NOT_DELIVERED, S.IN_PROGRESS, part("0.8991"), facts={"remains": 999}),
-    Case("in progress with all delivered", NOT_DELIVERED, S.IN_PROGRESS, DELIVERED, facts={"remains": 0}),
+    Case(
+        "in progress with nothing delivered",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        ALL,
+        facts={"remains": 1000},
+    ),
+    Case(
+        "in progress and partly delivered",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        part("0.36"),
+        facts={"remains": 400},
+    ),
+    Case(
+        "one of a thousand missing",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        part("0.0009"),
+        facts={"remains": 1},
+    ),
+    Case(
+        "one of a thousand delivered",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        part("0.8991"),
+        facts={"remains": 999},
+    ),
+    Case(
+        "in progress with all delivered",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        DELIVERED,
+        facts={"remains": 0},
+    ),
     Case("in progress and nothing told", NOT_DELIVERED, S.IN_PROGRESS, UNCOUNTED),
-    Case("in progress at a silent provider", NOT_DELIVERED, S.IN_PROGRESS, SILENT, facts={"remains": 400, "silent": True}),
-    Case("a share that does not come out even", NOT_DELIVERED, S.IN_PROGRESS, part("0.333333"), facts=MICRO | {"remains": 1}),
-    Case("two shares that do not come out even", NOT_DELIVERED, S.IN_PROGRESS, part("0.666667"), facts=MICRO | {"remains": 2}),
+    Case(
+        "in progress at a silent provider",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        SILENT,
+        facts={"remains": 400, "silent": True},
+    ),
+    Case(
+        "a share that does not come out even",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        part("0.333333"),
+        facts=MICRO | {"remains": 1},
+    ),
+    Case(
+        "two shares that do not come out even",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        part("0.666667"),
+        facts=MICRO | {"remains": 2},
+    ),
     # What has ended is known at once.
     Case("completed on day 2", NOT_DELIVERED, S.COMPLETED, DELIVERED, DAY_2),
     Case("completed", NOT_DELIVERED, S.COMPLETED, DELIVERED),
-    Case("partial and settled", NOT_DELIVERED, S.PARTIAL, BACK_ALREADY, DAY_2, {"remains": 400, "refunded": Money.parse("0.36")}),
-    Case("partial and settled too low", NOT_DELIVERED, S.PARTIAL, part("0.06"), DAY_2, {"remains": 400, "refunded": Money.parse("0.30")}),
-    Case("canceled and paid back", NOT_DELIVERED, S.CANCELED, BACK_ALREADY, DAY_2, {"refunded": Money.parse("0.90")}),
-    Case("failed and paid back", NOT_DELIVERED, S.FAILED, BACK_ALREADY, DAY_2, {"refunded": Money.parse("0.90")}),
-    Case("canceled and forfeited", NOT_DELIVERED, S.CANCELED, BACK_ALREADY, DAY_2, {"forfeited": Money.parse("0.90")}),
+    Case(
+        "partial and settled",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        BACK_ALREADY,
+        DAY_2,
+        {"remains": 400, "refunded": Money.parse("0.36")},
+    ),
+    Case(
+        "partial and settled too low",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        part("0.06"),
+        DAY_2,
+        {"remains": 400, "refunded": Money.parse("0.30")},
+    ),
+    Case(
+        "canceled and paid back",
+        NOT_DELIVERED,
+        S.CANCELED,
+        BACK_ALREADY,
+        DAY_2,
+        {"refunded": Money.parse("0.90")},
+    ),
+    Case(
+        "failed and paid back",
+        NOT_DELIVERED,
+        S.FAILED,
+        BACK_ALREADY,
+        DAY_2,
+        {"refunded": Money.parse("0.90")},
+    ),
+    Case(
+        "canceled and forfeited",
+        NOT_DELIVERED,
+        S.CANCELED,
+        BACK_ALREADY,
+        DAY_2,
+        {"forfeited": Money.parse("0.90")},
+    ),
     # Earlier refunds: the same share never twice, another's credit leaves less.
-    Case("a credit for something else first", NOT_DELIVERED, S.PARTIAL, part("0.36"), DAY_2, {"remains": 400, "refunded": Money.parse("0.20"), "credited": Money.parse("0.20")}),
-    Case("a credit that leaves too little", NOT_DELIVERED, S.PARTIAL, part("0.10"), DAY_2, {"remains": 400, "refunded": Money.parse("0.80"), "credited": Money.parse("0.80")}),
-    Case("a credit that leaves nothing", NOT_DELIVERED, S.PARTIAL, BACK_ALREADY, DAY_2, {"remains": 400, "refunded": Money.parse("0.90"), "credited": Money.parse("0.90")}),
-    Case("a credit and the settlement", NOT_DELIVERED, S.PARTIAL, BACK_ALREADY, DAY_2, {"remains": 400, "refunded": Money.parse("0.56"), "credited": Money.parse("0.20")}),
+    Case(
+        "a credit for something else first",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        part("0.36"),
+        DAY_2,
+        {"remains": 400, "refunded": Money.parse("0.20"), "credited": Money.parse("0.20")},
+    ),
+    Case(
+        "a credit that leaves too little",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        part("0.10"),
+        DAY_2,
+        {"remains": 400, "refunded": Money.parse("0.80"), "credited": Money.parse("0.80")},
+    ),
+    Case(
+        "a credit that leaves nothing",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        BACK_ALREADY,
+        DAY_2,
+        {"remains": 400, "refunded": Money.parse("0.90"), "credited": Money.parse("0.90")},
+    ),
+    Case(
+        "a credit and the settlement",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        BACK_ALREADY,
+        DAY_2,
+        {"remains": 400, "refunded": Money.parse("0.56"), "credited": Money.parse("0.20")},
+    ),
     # Packages are not counted, unless they state their units.
     Case("a package that waits", NOT_DELIVERED, S.IN_PROGRESS, WAITS, DAY_2, PACKAGE),
     Case("a package in progress", NOT_DELIVERED, S.IN_PROGRESS, UNCOUNTED, facts=PACKAGE),
     Case("a package never handed on", NOT_DELIVERED, S.QUEUED, ALL, facts=PACKAGE),
     Case("a package that is delivered", NOT_DELIVERED, S.COMPLETED, DELIVERED, facts=PACKAGE),
-    Case("a package settled by charge", NOT_DELIVERED, S.PARTIAL, BACK_ALREADY, facts=PACKAGE | {"refunded": Money.parse("0.40")}),
-    Case("a package with units", NOT_DELIVERED, S.IN_PROGRESS, part("0.45"), facts={"ordered": 50, "remains": 25}),
+    Case(
+        "a package settled by charge",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        BACK_ALREADY,
+        facts=PACKAGE | {"refunded": Money.parse("0.40")},
+    ),
+    Case(
+        "a package with units",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        part("0.45"),
+        facts={"ordered": 50, "remains": 25},
+    ),
     # A technical failure is for what nothing of was delivered.
     *(
         Case(f"a failure on day 2 and {state}", FAILURE, state, A_PERSON, DAY_2)
         for state in (S.QUEUED, S.ON_HOLD, S.SUBMITTING, S.UNKNOWN, S.NEEDS_REVIEW, S.IN_PROGRESS)
     ),
-    Case("a failure and nothing delivered", FAILURE, S.IN_PROGRESS, ALL_FAILED, facts={"remains": 1000}),
+    Case(
+        "a failure and nothing delivered",
+        FAILURE,
+        S.IN_PROGRESS,
+        ALL_FAILED,
+        facts={"remains": 1000},
+    ),
     Case("a failure and never handed on", FAILURE, S.QUEUED, ALL_FAILED),
-    Case("a failure on day 2 with something delivered", FAILURE, S.IN_PROGRESS, BEGAN, DAY_2, {"remains": 999}),
+    Case(
+        "a failure on day 2 with something delivered",
+        FAILURE,
+        S.IN_PROGRESS,
+        BEGAN,
+        DAY_2,
+        {"remains": 999},
+    ),
     Case("a failure with something delivered", FAILURE, S.IN_PROGRESS, BEGAN, facts={"remains": 1}),
     Case("a failure and completed", FAILURE, S.COMPLETED, BEGAN, DAY_2),
-    Case("a failure and partial", FAILURE, S.PARTIAL, BEGAN, DAY_2, {"remains": 400, "refunded": Money.parse("0.36")}),
-    Case("a failure and failed", FAILURE, S.FAILED, BACK_ALREADY, DAY_2, {"refunded": Money.parse("0.90")}),
-    Case("a failure and canceled with something left", FAILURE, S.CANCELED, approve(Rule.NOTHING_DELIVERED, "REF-1", "0.40"), DAY_2, {"refunded": Money.parse("0.50")}),
+    Case(
+        "a failure and partial",
+        FAILURE,
+        S.PARTIAL,
+        BEGAN,
+        DAY_2,
+        {"remains": 400, "refunded": Money.parse("0.36")},
+    ),
+    Case(
+        "a failure and failed",
+        FAILURE,
+        S.FAILED,
+        BACK_ALREADY,
+        DAY_2,
+        {"refunded": Money.parse("0.90")},
+    ),
+    Case(
+        "a failure and canceled with something left",
+        FAILURE,
+        S.CANCELED,
+        approve(Rule.NOTHING_DELIVERED, "REF-1", "0.40"),
+        DAY_2,
+        {"refunded": Money.parse("0.50")},
+    ),
     Case("a failure and being handed over", FAILURE, S.SUBMITTING, BEING_HANDED_OVER),
     Case("a failure and unknown", FAILURE, S.UNKNOWN, UNKNOWN),
     Case("a failure of a package", FAILURE, S.IN_PROGRESS, UNCOUNTED, facts=PACKAGE),
     Case("a failure at a silent provider", FAILURE, S.IN_PROGRESS, SILENT, facts={"silent": True}),
-]  # fmt: skip
+]
 
 
 def facts_of(case: Case) -> Facts:
