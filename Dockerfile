@@ -16,9 +16,11 @@ RUN pip install --no-deps --no-build-isolation . \
     && python -m compileall -q /opt/smmos/lib
 
 FROM python:3.11-slim-bookworm
-# A fixed number, so that a cluster can demand a user other than root.
+# A fixed number, so that a cluster can demand a user other than root. The folder of files lends its
+# owner and mode to the volume that is mounted on it.
 RUN groupadd --gid 10001 smmos \
-    && useradd --uid 10001 --gid smmos --no-create-home --home-dir /srv/smmos --shell /usr/sbin/nologin smmos
+    && useradd --uid 10001 --gid smmos --no-create-home --home-dir /srv/smmos --shell /usr/sbin/nologin smmos \
+    && install --directory --owner=10001 --group=10001 --mode=0700 /srv/smmos/files
 COPY --from=build /opt/smmos /opt/smmos
 WORKDIR /srv/smmos
 ENV PATH=/opt/smmos/bin:$PATH \

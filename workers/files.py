@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 from app.core.db import Session
@@ -29,14 +30,17 @@ async def drain_collect(context: WorkerContext, _lane: str) -> None:
 
 
 async def _remove(context: WorkerContext, storage: Storage, unwanted: Unwanted) -> None:
-    removed: list[UUID] = []
-    for file_id, key in unwanted.keys.items():
+    async def gone(file_id: UUID, key: str) -> bool:
         try:
             await storage.delete(key)
         except StorageUnavailable:
             log.warning("file_not_removed", file=str(file_id))
-        else:
-            removed.append(file_id)
+            return False
+        return True
+
+    # All at once: the lease outlasts the longest call, not the sum of many.
+    outcomes = await asyncio.gather(*(gone(*item) for item in unwanted.keys.items()))
+    removed = [file_id for file_id, done in zip(unwanted.keys, outcomes, strict=True) if done]
 
     async def record(session: Session) -> None:
         await collecting.record_removed(session, unwanted, removed)

@@ -25,14 +25,16 @@ class LocalStorage:
         await self._tried("put", self._put, self._place(key), file)
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
+        place = self._place(key)
         try:
-            file = await asyncio.to_thread(self._place(key).open, "rb")
+            with await asyncio.to_thread(place.open, "rb") as file:
+                while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                    yield chunk
         except FileNotFoundError as error:
             raise BytesMissing from error
         except OSError as error:
             log.warning("storage_failed", act="read", error=repr(error))
             raise StorageUnavailable from error
-        return _chunks(file)
 
     async def delete(self, key: str) -> None:
         await self._tried("delete", self._delete, self._place(key))
@@ -49,7 +51,8 @@ class LocalStorage:
             raise StorageUnavailable from error
 
     def _put(self, place: Path, file: BinaryIO) -> None:
-        for folder in (self._folder, place.parent.parent, place.parent):
+        folders = (self._folder, place.parent.parent, place.parent)
+        for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = _part_of(place)
         part.unlink(missing_ok=True)
@@ -59,7 +62,8 @@ class LocalStorage:
             kept.flush()
             os.fsync(kept.fileno())
         part.replace(place)
-        _sync_folder(place.parent)
+        for folder in folders:
+            _sync_folder(folder)
 
     @staticmethod
     def _delete(place: Path) -> None:
@@ -76,20 +80,9 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """So that a power cut after this does not take the name away again."""
+    """So that a power cut after this does not take a name in it away again."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    try:
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield chunk
-    except OSError as error:
-        log.warning("storage_failed", act="read", error=repr(error))
-        raise StorageUnavailable from error
-    finally:
-        file.close()

@@ -21,6 +21,8 @@ _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN: Final = 0xDA
 _JPEG_END: Final = 0xD9
+# Every marker begins with one 0xFF, and with any number more before it.
+_JPEG_FILL: Final = re.compile(rb"\xff+")
 # Within a scan 0xFF is followed by a zero, by a restart mark, or by the marker that ends it.
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
@@ -68,11 +70,12 @@ def check_jpeg(data: Data) -> None:
     """
     at, has_frame, has_scan = 2, False, False
     for _ in range(PARTS_MAX):
-        while data[at : at + 2] == b"\xff\xff":  # fill bytes are allowed before any marker
-            at += 1
+        filled = _JPEG_FILL.match(data, at)
+        if filled is not None:
+            at = filled.end() - 1
         if at + 2 > len(data):
             raise Broken("is a JPEG without its end")
-        if data[at] != 0xFF:  # noqa: PLR2004 - begins every marker
+        if filled is None:
             raise Broken("is a damaged JPEG: a marker is missing")
         marker = data[at + 1]
         if marker == _JPEG_END:

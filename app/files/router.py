@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
@@ -47,13 +48,15 @@ async def download_file(
     signed_links.check(runtime.keys, wanted, expires, signature, now=runtime.clock.now())
     async with runtime.uow.begin() as session:
         file = await service.get(session, wanted)
+    chunks = storage.read(file.storage_key)
     try:
-        chunks = await storage.read(file.storage_key)
+        # Before the answer begins: from then on nothing can be refused any more.
+        first = await anext(chunks)
     except BytesMissing as error:
         log.exception("file_bytes_missing", file=file_id)
         raise NotFound from error
     return StreamingResponse(
-        chunks,
+        _all(first, chunks),
         media_type=file.media_type,
         headers={
             "Content-Length": str(file.size),
@@ -62,3 +65,9 @@ async def download_file(
             "Cache-Control": "private, no-store",
         },
     )
+
+
+async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk

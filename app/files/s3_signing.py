@@ -34,7 +34,8 @@ def signed_headers(
     now: datetime,
 ) -> dict[str, str]:
     """The headers to send: those given (`host` among them), the date, the payload's hash, and the
-    signature over all of these. `path` is not yet percent-encoded.
+    signature over all of these. `path` is not yet percent-encoded. What a proxy may change on the
+    way, such as Accept-Encoding, is better sent beside them and not signed.
     """
     moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     sent = {name.lower(): value for name, value in headers.items()} | {

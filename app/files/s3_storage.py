@@ -44,21 +44,26 @@ class S3Storage:
             content=_chunks_of(file),
         )
         await response.aclose()
-        self._expect(response, "put", _OK)
+        self._expect(response, "PUT", _OK)
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         response = await self._send("GET", key, {"accept-encoding": "identity"})
-        if response.status_code != _OK:
+        try:
+            if response.status_code == _NOT_FOUND:
+                raise BytesMissing
+            self._expect(response, "GET", _OK)
+            async for chunk in response.aiter_raw(CHUNK_BYTES):
+                yield chunk
+        except HTTPError as error:
+            log.warning("storage_failed", act="GET", error=repr(error))
+            raise StorageUnavailable from error
+        finally:
             await response.aclose()
-        if response.status_code == _NOT_FOUND:
-            raise BytesMissing
-        self._expect(response, "get", _OK)
-        return _chunks_from(response)
 
     async def delete(self, key: str) -> None:
         response = await self._send("DELETE", key, {})
         await response.aclose()
-        self._expect(response, "delete", _OK, _NO_CONTENT, _NOT_FOUND)
+        self._expect(response, "DELETE", _OK, _NO_CONTENT, _NOT_FOUND)
 
     async def _send(
         self,
@@ -74,12 +79,12 @@ class S3Storage:
             self._credentials,
             method,
             path,
-            {"host": self._host} | dict(headers),
+            {"host": self._host},
             payload_sha256=payload_sha256,
             now=datetime.now(UTC),
         )
         request = self._client.build_request(
-            method, f"{self._endpoint}{path}", headers=signed, content=content
+            method, f"{self._endpoint}{path}", headers={**headers, **signed}, content=content
         )
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
@@ -98,14 +103,3 @@ class S3Storage:
 async def _chunks_of(file: BinaryIO) -> AsyncIterator[bytes]:
     while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
         yield chunk
-
-
-async def _chunks_from(response: Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in response.aiter_raw(CHUNK_BYTES):
-            yield chunk
-    except HTTPError as error:
-        log.warning("storage_failed", act="GET", error=repr(error))
-        raise StorageUnavailable from error
-    finally:
-        await response.aclose()

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
+from app.core.logging import get_logger
 from app.files import content
 from app.files.content import MediaType
 from app.files.errors import FileTooLarge, FileTypeRefused
+from app.files.storage import StorageUnavailable
+
+log = get_logger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,28 @@ class Spooled:
 
 @asynccontextmanager
 async def spooled(chunks: AsyncIterator[bytes], *, bytes_max: int) -> AsyncIterator[Spooled]:
-    """Take a file in; it is gone when the block ends. Raises FileTooLarge as soon as it is."""
+    """Take a file in; it is gone when the block ends. Raises FileTooLarge as soon as it is, and
+    StorageUnavailable when the temporary folder has no room.
+    """
     digest, size = hashlib.sha256(), 0
-    with await asyncio.to_thread(tempfile.TemporaryFile) as file:
+    with await _tried(_nameless) as file:
         async for chunk in chunks:
             size += len(chunk)
             if size > bytes_max:
                 raise FileTooLarge(f"A file may have at most {bytes_max} bytes")
             digest.update(chunk)
-            await asyncio.to_thread(file.write, chunk)
-        await asyncio.to_thread(file.flush)
+            await _tried(file.write, chunk)
+        await _tried(file.flush)
         yield Spooled(file, size, digest.digest())
+
+
+def _nameless() -> BinaryIO:
+    return tempfile.TemporaryFile()
+
+
+async def _tried(doing: Callable[..., Result], *arguments: bytes) -> Result:
+    try:
+        return await asyncio.to_thread(doing, *arguments)
+    except OSError as error:
+        log.warning("storage_failed", act="spool", error=repr(error))
+        raise StorageUnavailable from error

@@ -32,9 +32,9 @@ class Storage(Protocol):
         """Keep the `size` bytes of the file, read from its start: all of them or none."""
         ...
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        """The bytes, in chunks, to be read to their end. Raises BytesMissing at once, and
-        StorageUnavailable between chunks as well: what was cut off never looks whole.
+    def read(self, key: str) -> AsyncIterator[bytes]:
+        """The bytes, in chunks. Raises BytesMissing before the first; StorageUnavailable before any
+        of them: what was cut off never looks whole.
         """
         ...
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.cli.doctor.contents import check_contents
 from app.cli.doctor.findings import Finding, Verdict
+from app.cli.doctor.storage import check_files
 from app.cli.doctor.surroundings import check_database, check_redis, check_settings
 from app.core import work
 from app.core.clock import Clock
@@ -77,6 +78,42 @@ async def test_the_redis_that_tests_run_on_is_fit_and_one_that_is_away_is_not(
     assert "SMMOS_REDIS_URL" in failures(list(await check_redis(away)))["redis"]
 
 
+async def test_a_folder_that_takes_files_is_fit_and_is_left_as_it_was(
+    settings: Settings, tmp_path: Path
+) -> None:
+    local = settings.model_copy(update={"files_dir": tmp_path, "environment": "production"})
+
+    assert failures(await check_files(local)) == {}
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize(
+    ("changed", "advice"),
+    [
+        ({"files_dir": None, "environment": "production"}, "SMMOS_FILES_DIR is not set"),
+        ({"files_dir": Path("files"), "environment": "production"}, "from its root"),
+        ({"files_dir": Path("/dev/null/files")}, "cannot be written"),
+        (
+            {
+                "files_backend": "s3",
+                "files_s3_endpoint": "http://127.0.0.1:9",
+                "files_s3_bucket": "evidence",
+                "files_s3_key_id": "id",
+                "files_s3_secret": SecretStr("secret"),
+            },
+            "SMMOS_FILES_S3_",
+        ),
+    ],
+    ids=["unset", "relative", "unwritable", "s3 away"],
+)
+async def test_storage_that_takes_no_files_is_told_with_what_to_do(
+    settings: Settings, changed: dict[str, object], advice: str
+) -> None:
+    found = failures(await check_files(settings.model_copy(update=changed)))
+
+    assert advice in found["files"]
+
+
 async def test_a_database_at_work_is_in_order(runtime: Runtime, world: World) -> None:
     await world.provider()
 
@@ -119,6 +156,7 @@ async def test_the_command_says_all_and_ends_with_0_when_nothing_fails(shell: Sh
 
     assert "FAIL" not in done.out
     assert "OK    ledger        clean" in done.out
+    assert "OK    files         can be stored, read and removed" in done.out
 
 
 def test_settings_that_are_missing_are_the_first_thing_told(bare_shell: Shell) -> None:

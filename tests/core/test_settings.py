@@ -46,6 +46,12 @@ def test_the_first_master_key_of_the_list_is_first() -> None:
         ({"environment": "production", "time_scale": 60}, "development only"),
         ({"environment": "staging"}, "production"),
         ({"currency": "usd"}, "pattern"),
+        (
+            {"files_backend": "s3", "files_s3_bucket": "evidence"},
+            "SMMOS_FILES_S3_ENDPOINT, SMMOS_FILES_S3_KEY_ID, SMMOS_FILES_S3_SECRET",
+        ),
+        ({"files_s3_endpoint": "https://s3.example/evidence"}, "pattern"),
+        ({"files_s3_bucket": "../evidence"}, "pattern"),
         ({"time_scale": 0.5}, "greater than or equal to 1"),
         ({"pool_size": 0}, "greater than or equal to 1"),
         ({"port": 70_000}, "65535"),

@@ -143,8 +143,9 @@ def test_no_part_of_a_file_passes_for_the_whole(name: str) -> None:
         b"\xff\xd8" + b"\xff\xfe\x00\x02" * 25_000,
         riff(lossy(), *[(b"EXIF", b"")] * 25_000),
         jpeg()[:-2] + b"\xff" * 1_000_000,
+        b"\xff\xd8" + b"\xff" * 1_000_000,
     ],
-    ids=["png", "jpeg", "webp", "jpeg of fill bytes"],
+    ids=["png", "jpeg", "webp", "jpeg of a filled scan", "jpeg of fill bytes"],
 )
 def test_a_picture_of_endless_pieces_is_not_read_to_their_end(endless: bytes) -> None:
     with pytest.raises(FileTypeRefused, match=f"{pictures.PARTS_MAX}|without its end"):

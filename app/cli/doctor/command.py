@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from app.cli.context import opened
 from app.cli.doctor.contents import check_contents
 from app.cli.doctor.findings import Finding, Verdict, fail, warn
+from app.cli.doctor.storage import check_files
 from app.cli.doctor.surroundings import check_database, check_redis, check_settings
 from app.cli.refusals import settings_problems
 from app.core.inspection import Unreachable, look_at_database
@@ -51,6 +52,8 @@ async def _diagnosis() -> AsyncIterator[Finding]:
     for finding in check_settings(settings):
         yield finding
     for finding in await check_redis(settings):
+        yield finding
+    for finding in await check_files(settings):
         yield finding
     async for finding in _look_into_database(settings):
         yield finding
