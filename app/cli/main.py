@@ -31,6 +31,7 @@ _MODULES: Final = MappingProxyType(
         "providers": "supply",
         "catalogue": "catalogue",
         "orders": "orders",
+        "claims": "claims",
         "policies": "policies",
         "secrets": "secrets",
         "openapi": "documents",
