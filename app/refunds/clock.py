@@ -124,19 +124,23 @@ async def decide_due(
         return
     silent = False
     if await _can_be_asked(session, order) and not await _hear(session, order, heard):
-        since = claim.asked_since or now_of(session)
-        silent = now_of(session) - since >= SILENT_AFTER / scale
-        await repository.note_asked(session, claim.id, since)
-    else:
-        since = None
+        silent = await _has_long_been_silent(session, claim, SILENT_AFTER / scale)
+        if not silent:
+            tries = lease.tries.get(str(claim_id), 1)
+            wait = min(WAIT_MIN * 2 ** min(tries - 1, _DOUBLINGS_MAX), WAIT_MAX)
+            await _later(session, claim, wait / scale)
+            await _judge_provider(session, heard)
+            return
+    elif claim.asked_since is not None:
         await repository.note_asked(session, claim.id, None)
-    if since is not None and not silent:
-        tries = lease.tries.get(str(claim_id), 1)
-        wait = min(WAIT_MIN * 2 ** min(tries - 1, _DOUBLINGS_MAX), WAIT_MAX)
-        await _later(session, claim, wait / scale)
-    else:
-        await service.decide(session, claim, order, time_scale=scale, silent=silent)
+    await service.decide(session, claim, order, time_scale=scale, silent=silent)
     await _judge_provider(session, heard)
+
+
+async def _has_long_been_silent(session: Session, claim: Claim, after: timedelta) -> bool:
+    since = claim.asked_since or now_of(session)
+    await repository.note_asked(session, claim.id, since)
+    return now_of(session) - since >= after
 
 
 async def _later(session: Session, claim: Claim, wait: timedelta) -> None:

@@ -19,7 +19,7 @@ from app.orders import conceding, runs
 from app.orders import service as orders
 from app.orders.models import Order
 from app.refunds import repository, rules
-from app.refunds.deciding import CLAIM, CLAIM_PREFIX, Verdict, carry_out, told_of
+from app.refunds.deciding import CLAIM, CLAIM_PREFIX, NOBODY_FIRST, Verdict, carry_out, told_of
 from app.refunds.errors import (
     ClaimNeedsRun,
     ClaimOpen,
@@ -171,8 +171,7 @@ async def withdraw(session: Session, book_id: UUID, public: str, *, actor: Actor
     values = {
         "state": ClaimState.WITHDRAWN,
         "closed_at": now_of(session),
-        "first_approver": None,
-        "first_amount": None,
+        **NOBODY_FIRST,
     }
     words = "Taken back by whoever filed it."
     return await repository.change(session, claim, Happening("withdrawn", actor, words), values)

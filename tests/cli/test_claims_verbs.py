@@ -1,5 +1,6 @@
 """Claims from a shell: listed, shown with the rules' word, refused, reopened, approved."""
 
+import httpx
 import pytest
 
 from tests.cli.conftest import Shell
@@ -9,10 +10,12 @@ from tests.fixtures.world import World
 pytestmark = pytest.mark.committing
 
 
-async def test_a_claim_is_seen_refused_reopened_and_approved(shell: Shell, world: World) -> None:
+async def test_a_claim_is_seen_refused_reopened_and_approved(
+    shell: Shell, world: World, client: httpx.AsyncClient
+) -> None:
     reseller = await world.reseller(balance="10.00")
     order = await world.order(reseller)
-    answer = await world._client.post(
+    answer = await client.post(
         "/v1/refund-claims",
         json={
             "order_id": order["id"],
