@@ -166,9 +166,10 @@ async def list_refund_claim_messages(
 ) -> MessagePage:
     """What was said about one of your claims, from the first message on."""
     page = Page(runtime.cursors, f"claim-messages|{caller.owner}|{claim_id}", limit, cursor)
+    after = page.after_uuid()
     async with runtime.uow.begin() as session:
         claim = await service.get_in_book(session, caller.book_id, claim_id)
-        said = await service.messages(session, claim.id, after=page.after_uuid(), limit=page.read)
+        said = await service.messages(session, claim.id, after=after, limit=page.read)
     shown, next_cursor = page.cut(said, lambda message: message.id)
     return MessagePage(data=[MessageRead.of(one) for one in shown], next_cursor=next_cursor)
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core import gauges
+from app.core import gauges, idempotency
 from app.core.runtime import Runtime
 from app.operators.permissions import Role
 from app.orders import dispatch
@@ -157,6 +157,23 @@ class TestFiling:
         link = f"See https://example.com/p/{CARD.replace(' ', '')}"
         assert (await shop.file(order_id, description=link)).status_code == 201
 
+    @pytest.mark.refuses("createRefundClaim", "idempotency-key-reused")
+    @pytest.mark.refuses("createRefundClaim", "idempotency-answer-expired")
+    async def test_a_key_stands_for_one_claim_and_its_answer_is_kept_for_three_days(
+        self, shop: Shop, runtime: Runtime
+    ) -> None:
+        body = {"order_id": await shop.order(), "reason": "drop", "description": "Fewer."}
+        headers = shop.reseller.headers | {"Idempotency-Key": "a-key"}
+
+        async def ask(**fields: str) -> httpx.Response:
+            path = "/v1/refund-claims"
+            return await shop.client.post(path, json=body | fields, headers=headers)
+
+        assert (await ask()).status_code == 201
+        problem(await ask(description="Other."), 422, "idempotency-key-reused")
+        await forget_answers(shop, runtime)
+        problem(await ask(), 409, "idempotency-answer-expired")
+
     @pytest.mark.parametrize("key", [None, "same"])
     async def test_repeated_under_a_key_it_is_the_same_claim(
         self, key: str | None, shop: Shop
@@ -174,6 +191,13 @@ class TestFiling:
         else:
             assert (second.status_code, second.content) == (201, first.content)
             assert second.headers["idempotency-replayed"] == "true"
+
+
+async def forget_answers(shop: Shop, runtime: Runtime) -> None:
+    """Three days later, answers are kept no more."""
+    shop.clock.move(timedelta(hours=73))
+    async with runtime.uow.begin() as session:
+        await idempotency.forget_old(session)
 
 
 async def withdraw(shop: Shop, claim: dict[str, Any]) -> httpx.Response:
@@ -356,6 +380,33 @@ class TestTheDesk:
         await shop.act(finance, claim, "approve", amount="0.10")
         assert await shop.decided(claim) == ("approved", "REF-1", "0.10")
         problem(await shop.act(finance, claim, "reopen"), 409, "claim-state-conflict")
+
+    @pytest.mark.parametrize(
+        "verb",
+        [
+            pytest.param(
+                verb,
+                marks=[
+                    pytest.mark.refuses(f"operator{verb.title()}Claim", f"idempotency-{code}")
+                    for code in ("key-reused", "answer-expired")
+                ],
+            )
+            for verb in ("approve", "refuse")
+        ],
+    )
+    async def test_a_decision_is_made_once_and_its_answer_kept_for_three_days(
+        self, verb: str, shop: Shop, finance: OperatorCaller, runtime: Runtime
+    ) -> None:
+        claim = await shop.filed(await shop.completed(), "not-as-described")
+
+        first, again = [await shop.act(finance, claim, verb, key="a-key") for _ in range(2)]
+        other = await shop.act(finance, claim, verb, key="a-key", reason="another")
+
+        assert (again.status_code, again.content) == (200, first.content)
+        problem(other, 422, "idempotency-key-reused")
+        await forget_answers(shop, runtime)
+        late = await shop.act(finance, claim, verb, key="a-key")
+        problem(late, 409, "idempotency-answer-expired")
 
     @pytest.mark.refuses("operatorReopenClaim", "claim-open")
     async def test_a_claim_is_not_reopened_beside_an_open_one(

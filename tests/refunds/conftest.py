@@ -98,13 +98,19 @@ class Shop:
         return events
 
     async def act(
-        self, operator: OperatorCaller, claim: dict[str, Any], verb: str, **body: Any
+        self,
+        operator: OperatorCaller,
+        claim: dict[str, Any],
+        verb: str,
+        *,
+        key: str | None = None,
+        **body: Any,
     ) -> httpx.Response:
         """What an operator does to a claim."""
         return await self.client.post(
             f"/v1/operator/claims/{claim['id']}/{verb}",
             json={"reason": "as the evidence shows"} | body,
-            headers=operator.headers | {"Idempotency-Key": uuid4().hex},
+            headers=operator.headers | {"Idempotency-Key": key or uuid4().hex},
         )
 
 
