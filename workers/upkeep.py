@@ -19,8 +19,8 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.files.service import COLLECT
 from app.ledger import service as ledger
+from app.orders import estimates, lateness, link_locks, resolving
 from app.orders import gauges as order_gauges
-from app.orders import lateness, link_locks, resolving
 from app.orders.canceling import CANCEL
 from app.orders.refill_asking import sweep_refills
 from app.orders.refill_moves import REFILL_FOLLOW
@@ -43,6 +43,8 @@ RETRY_AFTER: Final = timedelta(minutes=1)
 LEASE_SECONDS: Final = 120.0
 CHECK_LEASE_SECONDS: Final = 1900.0
 """A ledger check ends by its own time-out before this: it is never begun twice."""
+LEARN_LEASE_SECONDS: Final = 700.0
+"""What reads weeks of orders, twice."""
 BATCH_MAX: Final = 20
 CHECK_OVERLAP: Final = timedelta(minutes=5)
 
@@ -120,6 +122,11 @@ async def measure_claims(_context: WorkerContext, session: Session) -> None:
     await gauges.replace(session, claim_gauges.RATES, await claim_gauges.rates(session))
 
 
+async def learn_estimates(_context: WorkerContext, session: Session) -> None:
+    """Learn how long each service takes in truth."""
+    await estimates.learn(session)
+
+
 async def check_ledger(_context: WorkerContext, session: Session) -> None:
     """The ledger check over what the last minutes touched."""
     await _check(session, "recent", full=False)
@@ -160,7 +167,8 @@ async def forget_intakes(_context: WorkerContext, session: Session) -> None:
 TASKS: Final[dict[str, Task]] = {
     "sweep": Task(sweep, timedelta(seconds=5)),
     "measure": Task(measure, timedelta(seconds=10)),
-    "measure_claims": Task(measure_claims, timedelta(hours=1)),
+    "measure_claims": Task(measure_claims, timedelta(hours=1), "learn", LEARN_LEASE_SECONDS),
+    "learn_estimates": Task(learn_estimates, timedelta(hours=1), "learn", LEARN_LEASE_SECONDS),
     "check_ledger": Task(check_ledger, timedelta(minutes=1), "check_ledger", CHECK_LEASE_SECONDS),
     "check_ledger_in_full": Task(
         check_ledger_in_full, timedelta(days=1), "check_ledger_in_full", CHECK_LEASE_SECONDS

@@ -103,6 +103,8 @@ class Service(Base):
     deliver_hours_max: Mapped[int] = mapped_column(Integer)
     bulk_units: Mapped[int | None]
     bulk_hours: Mapped[int | None] = mapped_column(Integer)
+    delivered_p50_seconds: Mapped[int | None]
+    delivered_p90_seconds: Mapped[int | None]
     risk_notice: Mapped[str]
     routing: Mapped[str] = mapped_column(server_default=Routing.PRIORITY.value)
     busy_link: Mapped[str] = mapped_column(server_default=BusyLink.QUEUE.value)

@@ -86,6 +86,14 @@ async def change(session: Session, service_id: int, values: dict[str, Any]) -> N
     await session.execute(update(Service).where(Service.id == service_id).values(values))
 
 
+async def forget_estimates(session: Session, *, besides: Sequence[int]) -> None:
+    await session.execute(
+        update(Service)
+        .where(Service.delivered_p50_seconds.is_not(None), Service.id.not_in(besides))
+        .values(delivered_p50_seconds=None, delivered_p90_seconds=None)
+    )
+
+
 async def find_attestation(session: Session, service_id: int) -> Attestation | None:
     found: Attestation | None = await session.scalar(
         select(Attestation).where(

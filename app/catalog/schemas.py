@@ -81,6 +81,18 @@ BulkUnits = Annotated[
 BulkHours = Annotated[Hours | None, Field(description="Given together with `bulk_units`.")]
 
 
+class EstimateRead(AnswerModel):
+    """How long orders of the last 14 days took, from purchase to the end of delivery."""
+
+    p50_seconds: int
+    p90_seconds: int
+
+    @classmethod
+    def of(cls, service: Service) -> Self | None:
+        p50, p90 = service.delivered_p50_seconds, service.delivered_p90_seconds
+        return None if p50 is None or p90 is None else cls(p50_seconds=p50, p90_seconds=p90)
+
+
 class ServiceRead(AnswerModel):
     """A service as resellers see it: nothing names who delivers it."""
 
@@ -107,6 +119,9 @@ class ServiceRead(AnswerModel):
         description="Each whole portion of so many units is promised `bulk_hours` more."
     )
     bulk_hours: int | None
+    estimate: EstimateRead | None = Field(
+        description="What delivery took lately; none where too little was delivered to say."
+    )
     risk_notice: str
 
     @classmethod
@@ -140,6 +155,7 @@ def _shown(service: Service, currency: str) -> dict[str, object]:
         "delivery_hours_max": service.deliver_hours_max,
         "bulk_units": service.bulk_units,
         "bulk_hours": service.bulk_hours,
+        "estimate": EstimateRead.of(service),
         "risk_notice": service.risk_notice,
     }
 

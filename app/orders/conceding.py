@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.money import Money
-from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.orders import repository
 from app.orders.canceling import ask_to_stop
 from app.orders.errors import IllegalMoveError, OrderStateConflict
-from app.orders.late_words import LISTEN_AFTER
+from app.orders.late_words import listen
 from app.orders.models import Order
-from app.orders.service import FOLLOW, get
+from app.orders.service import get
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
 
@@ -58,8 +56,7 @@ async def end_running(session: Session, order: Order, given: Concession) -> None
         return
     ended = await get(session, order.id)
     await ask_to_stop(session, ended, order.provider_id, actor=given.actor)
-    due_at = now_of(session) + LISTEN_AFTER
-    await work.put(session, FOLLOW, str(order.id), lane=str(order.provider_id), due_at=due_at)
+    await listen(session, ended, order.provider_id)
 
 
 async def give_back(session: Session, order: Order, given: Concession) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
+from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.metrics import CLAIM_LOSSES
@@ -12,9 +14,11 @@ from app.core.money import MICROS_PER_UNIT, Money, converted_rounded_up
 from app.core.uow import now_of
 from app.orders import attempt_repository, repository
 from app.orders.models import Attempt, Order
+from app.orders.service import FOLLOW
 from app.orders.settlement import FINAL
 from app.orders.states import OrderState
-from app.providers.protocol import Progress, ProviderState, StatusAnswer
+from app.providers.protocol import Capability, Progress, ProviderState, StatusAnswer
+from app.supply import service as supply
 
 ACTOR: Final = Actor("system", "follow")
 LISTEN_AFTER: Final = timedelta(minutes=1)
@@ -22,6 +26,13 @@ LISTENED_FOR_MAX: Final = timedelta(days=7)
 """So long after its end an order is still asked about."""
 
 _OVER: Final = FINAL | {ProviderState.EXPIRED}
+
+
+async def listen(session: Session, order: Order, provider_id: UUID) -> None:
+    """Go on asking how an order stands that a claim has ended, where anybody can be asked."""
+    if supply.can(await supply.get(session, provider_id), Capability.POLLS):
+        due_at = now_of(session) + LISTEN_AFTER
+        await work.put(session, FOLLOW, str(order.id), lane=str(provider_id), due_at=due_at)
 
 
 async def hear_late(

@@ -18,6 +18,8 @@ OPEN = sa.text("closed_at IS NULL")
 def upgrade() -> None:
     op.add_column("services", sa.Column("bulk_units", sa.BigInteger(), nullable=True))
     op.add_column("services", sa.Column("bulk_hours", sa.Integer(), nullable=True))
+    for name in ("delivered_p50_seconds", "delivered_p90_seconds"):
+        op.add_column("services", sa.Column(name, sa.BigInteger(), nullable=True))
     op.create_check_constraint(
         op.f("ck_services_bulk"),
         "services",
@@ -140,5 +142,7 @@ def downgrade() -> None:
         op.drop_column("orders", name)
     op.drop_column("schedules", "deliver_hours_min")
     op.drop_constraint(op.f("ck_services_bulk"), "services", type_="check")
+    for name in ("delivered_p90_seconds", "delivered_p50_seconds"):
+        op.drop_column("services", name)
     op.drop_column("services", "bulk_hours")
     op.drop_column("services", "bulk_units")

@@ -63,6 +63,7 @@ class TestServices:
             "delivery_hours_max": 72,
             "bulk_units": None,
             "bulk_hours": None,
+            "estimate": None,
             "risk_notice": "Platforms may remove it.",
         }
 

@@ -9,6 +9,7 @@ import pytest
 from app.core import gauges
 from app.core.clock import Clock
 from app.core.runtime import Runtime
+from app.orders import estimates
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import LINK, ResellerCaller, World, order_body
 from tests.http.problems import pointers, problem
@@ -126,3 +127,34 @@ async def test_an_order_that_ends_late_unseen_is_late_all_the_same(
 
     row = await world.row(order)
     assert (row.state, row.late_at) == ("completed", row.ended_at)
+
+
+@pytest.mark.policy("SLA-2")
+async def test_a_service_tells_how_long_it_took_lately_once_there_is_enough_to_say(
+    client: httpx.AsyncClient,
+    world: World,
+    worker: Worker,
+    simulator: Simulator,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reseller = await world.reseller()
+    service = await world.service(routes=[await world.provider(simulator=simulator)])
+    order = await world.order(reseller, service)
+    await worker.until_ended()
+
+    async def estimate() -> dict[str, int] | None:
+        await worker.upkeep()
+        read = await client.get(f"/v1/services/{service.id}", headers=reseller.headers)
+        told: dict[str, int] | None = read.json()["estimate"]
+        return told
+
+    assert await estimate() is None
+    monkeypatch.setattr(estimates, "ORDERS_MIN", 1)
+    told = await estimate()
+    row = await world.row(order)
+    assert row.ended_at is not None
+    seconds = round((row.ended_at - row.created_at).total_seconds())
+    assert told == {"p50_seconds": seconds, "p90_seconds": seconds}
+    clock.move(timedelta(days=15))
+    assert await estimate() is None
