@@ -151,6 +151,10 @@ async def _hear(session: Session, order: Order, heard: Heard | None) -> bool:
     """Move the order by what was said, as any poll does. Whether that tells how it stands."""
     if heard is None or not isinstance(heard.answer, Progress):
         return False
+    is_of_this_order = heard.poll.orders.get(order.provider_order_id or "") == order.id
+    if not is_of_this_order or heard.poll.provider_id != order.provider_id:
+        # It was handed over anew between the question and its answer.
+        return False
     if heard.answer.state is ProviderState.UNKNOWN:
         return False
     attempt = await orders.live_attempt(session, order.id)
