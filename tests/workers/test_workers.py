@@ -32,6 +32,7 @@ from app.orders.canceling import CANCEL
 from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.states import RUNNING
 from app.providers.wire import Wire
+from app.refunds.deciding import CLAIM
 from app.schedules.service import SCHEDULE
 from app.supply import protection
 from app.supply import service as supply
@@ -72,7 +73,7 @@ class TestEveryKind:
 
     def test_every_kind_of_work_that_is_promised_has_a_drain(self) -> None:
         promised = {orders.DISPATCH, orders.FOLLOW, orders.RECONCILE, supply.PROBE, SYNC, UPKEEP}
-        assert set(DRAINS) == promised | {CANCEL, REFILL, REFILL_FOLLOW, SCHEDULE, COLLECT}
+        assert set(DRAINS) == promised | {CANCEL, REFILL, REFILL_FOLLOW, SCHEDULE, COLLECT, CLAIM}
 
     @pytest.mark.parametrize("kind", list(DRAINS))
     async def test_the_arq_function_of_a_kind_is_the_one_that_the_doorbell_rings(
@@ -473,7 +474,8 @@ class TestUpkeep:
         async with runtime.uow.begin() as session:
             await promise_tasks(session)
         await worker.drain(UPKEEP)
-        assert await worker.due_lanes(UPKEEP) == ["check_ledger", "check_ledger_in_full"]
+        own = {"check_ledger", "check_ledger_in_full", "learn"}
+        assert set(await worker.due_lanes(UPKEEP)) == own
         await worker.upkeep()
         assert await worker.due_lanes(UPKEEP) == []
 
