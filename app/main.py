@@ -19,6 +19,7 @@ from app.catalog import operator_router as catalog_operator
 from app.catalog import router as catalog
 from app.core.clock import Clock
 from app.core.event_loop import watch_event_loop
+from app.core.idempotency import IdempotencyKeyMissing
 from app.core.logging import configure_logging
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
@@ -38,6 +39,8 @@ from app.orders import (
 from app.orders import operator_router as orders_operator
 from app.orders import router as orders
 from app.panel import router as panel
+from app.refunds import operator_router as refunds_operator
+from app.refunds import router as refunds
 from app.resellers import operator_router as resellers_operator
 from app.resellers import router as resellers
 from app.resellers.auth import KeyCache
@@ -62,6 +65,7 @@ RESELLER_ROUTERS: Final[tuple[APIRouter, ...]] = (
     schedules.router,
     schedules_refill.router,
     refill_router.router,
+    refunds.router,
     ledger.router,
     resellers.router,
 )
@@ -79,6 +83,7 @@ OPERATOR_ROUTERS: Final[tuple[APIRouter, ...]] = (
     unresolved_operator_router.router,
     fulfilling_operator_router.router,
     refill_operator_router.router,
+    refunds_operator.router,
     operators.router,
 )
 
@@ -190,6 +195,9 @@ def _drop_default_422(operation: dict[str, Any]) -> None:
 
 def _require_idempotency_key(operation: dict[str, Any]) -> None:
     """The header is optional to FastAPI only so that its absence gets our own refusal."""
+    told = " ".join(answer["description"] for answer in operation["responses"].values())
+    if f"`{IdempotencyKeyMissing.code}`" not in told:
+        return
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == HEADER:
             parameter["required"] = True

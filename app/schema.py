@@ -14,6 +14,7 @@ from app.operators import models as operators
 from app.orders import inquiry_models, link_models, refill_models, restore_models
 from app.orders import models as orders
 from app.panel import models as panel
+from app.refunds import models as refunds
 from app.resellers import models as resellers
 from app.schedules import models as schedules
 from app.supply import models as supply
@@ -34,6 +35,7 @@ TABLES_OF: Final = (
     panel,
     price_models,
     refill_models,
+    refunds,
     resellers,
     restore_models,
     schedules,

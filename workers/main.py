@@ -30,9 +30,11 @@ from app.orders.canceling import CANCEL
 from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
 from app.providers.wire import Wire
+from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
 from app.supply.service import PROBE
 from workers.cancels import drain_cancel
+from workers.claims import drain_claim
 from workers.context import Drain, WorkerContext
 from workers.dispatch import drain_dispatch
 from workers.files import drain_collect
@@ -57,6 +59,7 @@ DRAINS: Final[dict[str, Drain]] = {
     REFILL_FOLLOW: drain_refill_follow,
     SCHEDULE: drain_schedule,
     COLLECT: drain_collect,
+    CLAIM: drain_claim,
 }
 """Every kind of work and the function that drains it."""
 

@@ -18,8 +18,8 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.files.service import COLLECT
 from app.ledger import service as ledger
+from app.orders import estimates, lateness, link_locks, resolving
 from app.orders import gauges as order_gauges
-from app.orders import link_locks, resolving
 from app.orders.canceling import CANCEL
 from app.orders.refill_asking import sweep_refills
 from app.orders.refill_moves import REFILL_FOLLOW
@@ -27,6 +27,8 @@ from app.orders.service import FOLLOW, RECONCILE
 from app.panel import adding
 from app.providers.protocol import ProviderBalance, ProviderUnreachable
 from app.providers.registry import get_adapter
+from app.refunds import gauges as claim_gauges
+from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
 from app.supply import gauges as provider_gauges
 from app.supply import probing, sampling
@@ -45,6 +47,8 @@ SWEEP_LEASE_SECONDS: Final = 20.0
 """Short: all that a dead worker had leased waits for the sweeper, and two at once do no harm."""
 CHECK_LEASE_SECONDS: Final = 1900.0
 """A ledger check ends by its own time-out before this: it is never begun twice."""
+LEARN_LEASE_SECONDS: Final = 700.0
+"""What reads weeks of orders, twice."""
 BATCH_MAX: Final = 20
 CHECK_OVERLAP: Final = timedelta(minutes=5)
 
@@ -70,7 +74,7 @@ async def sweep(_context: WorkerContext, session: Session) -> None:
     """Judge the orders of workers that lost their lease, and free all other expired leases."""
     swept = await resolving.sweep_dispatch(session)
     swept += await sweep_refills(session, limit=resolving.SWEEP_MAX)
-    for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE, COLLECT):
+    for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE, COLLECT, CLAIM):
         refs = await work.lock_expired(session, kind, limit=resolving.SWEEP_MAX)
         await work.put_back(session, kind, refs, due_at=now_of(session))
         swept += len(refs)
@@ -93,6 +97,13 @@ async def free_links(_context: WorkerContext, session: Session) -> None:
         log.warning("links_of_doubtful_orders_freed", orders=freed)
 
 
+async def flag_late(_context: WorkerContext, session: Session) -> None:
+    """Tell the resellers whose orders are later than was promised."""
+    flagged = await lateness.flag_late(session)
+    if flagged:
+        log.info("orders_are_late", orders=flagged)
+
+
 async def measure(_context: WorkerContext, session: Session) -> None:
     """Compute the gauges over tables, so that a scrape only reads them."""
     if await lineage.is_restored(session):
@@ -106,9 +117,21 @@ async def measure(_context: WorkerContext, session: Session) -> None:
     samples += await order_gauges.lost_samples(session)
     samples += await provider_gauges.samples(session)
     samples += await catalogue_gauges.samples(session)
+    samples += await claim_gauges.counts(session)
     names = {"smmos_work_due", "smmos_work_age_seconds"}
     names |= order_gauges.NAMES | provider_gauges.NAMES | catalogue_gauges.NAMES
+    names |= claim_gauges.COUNTS
     await gauges.replace(session, names, samples)
+
+
+async def measure_claims(_context: WorkerContext, session: Session) -> None:
+    """Compute how often orders are claimed on, which reads a month of them."""
+    await gauges.replace(session, claim_gauges.RATES, await claim_gauges.rates(session))
+
+
+async def learn_estimates(_context: WorkerContext, session: Session) -> None:
+    """Learn how long each service takes in truth."""
+    await estimates.learn(session)
 
 
 async def check_ledger(_context: WorkerContext, session: Session) -> None:
@@ -156,11 +179,14 @@ async def forget_samples(_context: WorkerContext, session: Session) -> None:
 TASKS: Final[dict[str, Task]] = {
     "sweep": Task(sweep, timedelta(seconds=5), "sweep", SWEEP_LEASE_SECONDS),
     "measure": Task(measure, timedelta(seconds=10)),
+    "measure_claims": Task(measure_claims, timedelta(hours=1), "learn", LEARN_LEASE_SECONDS),
+    "learn_estimates": Task(learn_estimates, timedelta(hours=1), "learn", LEARN_LEASE_SECONDS),
     "check_ledger": Task(check_ledger, timedelta(minutes=1), "check_ledger", CHECK_LEASE_SECONDS),
     "check_ledger_in_full": Task(
         check_ledger_in_full, timedelta(days=1), "check_ledger_in_full", CHECK_LEASE_SECONDS
     ),
     "cancel_stale": Task(cancel_stale, timedelta(minutes=10)),
+    "flag_late": Task(flag_late, timedelta(minutes=1)),
     "free_links": Task(free_links, timedelta(minutes=1)),
     "forget_keys": Task(forget_keys, timedelta(minutes=10)),
     "forget_intakes": Task(forget_intakes, timedelta(hours=1)),

@@ -13,6 +13,7 @@ from app.catalog.models import Service
 from app.catalog.price_models import RuleScope
 from app.catalog.quarantine import sellable_bounds
 from app.catalog.repricing import Subject
+from app.catalog.windows import HOURS, Tier
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput
@@ -24,7 +25,6 @@ from app.supply.models import Provider
 
 PRIORITY: Final = 100
 NAME_CHARS_MAX: Final = 200
-DELIVER_HOURS: Final = (24, 72)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,7 @@ def _columns(ready: _Ready) -> dict[str, Any]:
     found, wanted = ready.found, ready.wanted
     by_piece = FORMS[ready.type].billable is Unit.ONE
     rate = selling_rate(ready.cost, ready.rule)
+    hours_min, hours_max = HOURS[Tier(wanted.tier)]
     bounds = (1, 1) if by_piece else sellable_bounds(found.min_quantity, found.max_quantity)
     return {
         "name": wanted.name or _line(found.name) or f"Service {found.provider_service}",
@@ -161,8 +162,8 @@ def _columns(ready: _Ready) -> dict[str, Any]:
         "outreach_allowed": False,
         "refill": found.refill,
         "cancel": found.cancel,
-        "deliver_hours_min": DELIVER_HOURS[0],
-        "deliver_hours_max": DELIVER_HOURS[1],
+        "deliver_hours_min": hours_min,
+        "deliver_hours_max": hours_max,
         "risk_notice": "",
     }
 

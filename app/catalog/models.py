@@ -65,7 +65,8 @@ class Service(Base):
     """Something sold: its form, its bounds, its price, its promise.
 
     `refill_days` is how long after its end an order can be refilled; 0 is for ever. Where
-    `on_unknown` is write_off, the money goes back `write_off_hours` after the order was sent.
+    `on_unknown` is write_off, the money goes back `write_off_hours` after the order was sent. An
+    order is promised `bulk_hours` later for each whole `bulk_units` that it asks for.
     """
 
     __tablename__ = "services"
@@ -81,6 +82,10 @@ class Service(Base):
         CheckConstraint("refill_days BETWEEN 0 AND 3650", name="refill_days"),
         CheckConstraint("on_unknown IN ('hold','write_off')", name="on_unknown"),
         CheckConstraint("write_off_hours BETWEEN 1 AND 720", name="write_off_hours"),
+        CheckConstraint(
+            "(bulk_units IS NULL) = (bulk_hours IS NULL) AND bulk_units > 0 AND bulk_hours > 0",
+            name="bulk",
+        ),
     )
 
     id: Mapped[int] = mapped_column(
@@ -106,6 +111,10 @@ class Service(Base):
     cancel: Mapped[bool] = mapped_column(Boolean)
     deliver_hours_min: Mapped[int] = mapped_column(Integer)
     deliver_hours_max: Mapped[int] = mapped_column(Integer)
+    bulk_units: Mapped[int | None]
+    bulk_hours: Mapped[int | None] = mapped_column(Integer)
+    delivered_p50_seconds: Mapped[int | None]
+    delivered_p90_seconds: Mapped[int | None]
     risk_notice: Mapped[str]
     routing: Mapped[str] = mapped_column(server_default=Routing.PRIORITY.value)
     busy_link: Mapped[str] = mapped_column(server_default=BusyLink.QUEUE.value)

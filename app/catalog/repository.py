@@ -18,7 +18,8 @@ _OFFERS: Final = Statement(
     """
     SELECT s.id, s.name, s.platform, s.kind, s.type,
            s.min_quantity, s.max_quantity, s.rate_micros, s.price_unit,
-           s.markup_basis_points, s.package_units, s.below_cost_allowed, s.deliver_hours_max,
+           s.markup_basis_points, s.package_units, s.below_cost_allowed,
+           s.tier, s.deliver_hours_min, s.deliver_hours_max, s.bulk_units, s.bulk_hours,
            s.state, s.routing, s.busy_link,
            r.id AS route_id, r.provider_id, r.provider_service, r.cost_micros, r.link_exclusive,
            p.adapter, p.currency, p.simulated, p.state AS provider_state, p.pause_reason,
@@ -83,6 +84,14 @@ async def every_page(session: Session, *, after: int | None, limit: int) -> Sequ
 
 async def change(session: Session, service_id: int, values: dict[str, Any]) -> None:
     await session.execute(update(Service).where(Service.id == service_id).values(values))
+
+
+async def forget_estimates(session: Session, *, besides: Sequence[int]) -> None:
+    await session.execute(
+        update(Service)
+        .where(Service.delivered_p50_seconds.is_not(None), Service.id.not_in(besides))
+        .values(delivered_p50_seconds=None, delivered_p90_seconds=None)
+    )
 
 
 async def find_attestation(session: Session, service_id: int) -> Attestation | None:

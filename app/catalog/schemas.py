@@ -19,6 +19,7 @@ from app.catalog.models import (
     ServiceState,
 )
 from app.catalog.service import ATTESTATION_PREFIX, public_route_id
+from app.catalog.windows import HOURS, Tier
 from app.core.ids import public_id
 from app.core.money import Money
 from app.providers.protocol import ServiceType
@@ -29,7 +30,6 @@ from app.web.schemas import AnswerModel, InputModel, MoneyRead
 QUANTITY_MAX = 100_000_000
 HOURS_MAX = 24 * 365
 
-Tier = Literal["standard", "premium", "custom", "bulk"]
 Name = Annotated[Line, Field(max_length=200)]
 PlatformWord = Annotated[
     Line,
@@ -83,6 +83,25 @@ def _check_cost(cost: Money) -> Money:
 Cost = Annotated[MoneyText, AfterValidator(_check_cost)]
 
 
+BulkUnits = Annotated[
+    Quantity | None,
+    Field(description="Each whole portion of so many units is promised `bulk_hours` more."),
+]
+BulkHours = Annotated[Hours | None, Field(description="Given together with `bulk_units`.")]
+
+
+class EstimateRead(AnswerModel):
+    """How long orders of the last 14 days took, from purchase to the end of delivery."""
+
+    p50_seconds: int
+    p90_seconds: int
+
+    @classmethod
+    def of(cls, service: Service) -> Self | None:
+        p50, p90 = service.delivered_p50_seconds, service.delivered_p90_seconds
+        return None if p50 is None or p90 is None else cls(p50_seconds=p50, p90_seconds=p90)
+
+
 class ServiceRead(AnswerModel):
     """A service as resellers see it: nothing names who delivers it."""
 
@@ -105,6 +124,13 @@ class ServiceRead(AnswerModel):
     cancel: bool
     delivery_hours_min: int
     delivery_hours_max: int
+    bulk_units: int | None = Field(
+        description="Each whole portion of so many units is promised `bulk_hours` more."
+    )
+    bulk_hours: int | None
+    estimate: EstimateRead | None = Field(
+        description="What delivery took lately; none where too little was delivered to say."
+    )
     risk_notice: str
 
     @classmethod
@@ -136,6 +162,9 @@ def _shown(service: Service, currency: str) -> dict[str, object]:
         "cancel": service.cancel,
         "delivery_hours_min": service.deliver_hours_min,
         "delivery_hours_max": service.deliver_hours_max,
+        "bulk_units": service.bulk_units,
+        "bulk_hours": service.bulk_hours,
+        "estimate": EstimateRead.of(service),
         "risk_notice": service.risk_notice,
     }
 
@@ -149,7 +178,7 @@ class ServiceCreate(InputModel):
     platform: PlatformWord
     kind: KindWord
     type: ServiceType
-    tier: Tier = "standard"
+    tier: Tier = Tier.STANDARD
     rate: MoneyText = Field(description="The price of `price_unit` units, a decimal string.")
     price_unit: Literal[1, 1000] = 1000
     min_quantity: Quantity
@@ -165,8 +194,10 @@ class ServiceCreate(InputModel):
     refill: StrictBool = False
     refill_days: RefillDays = 30
     cancel: StrictBool = False
-    delivery_hours_min: Hours = 24
-    delivery_hours_max: Hours = 72
+    delivery_hours_min: Hours | None = Field(None, description="By default its tier's.")
+    delivery_hours_max: Hours | None = Field(None, description="By default its tier's.")
+    bulk_units: BulkUnits = None
+    bulk_hours: BulkHours = None
     risk_notice: Annotated[Text, Field(max_length=2000)] = ""
     routing: RoutingWord = Routing.PRIORITY
     busy_link: BusyLinkWord = BusyLink.QUEUE
@@ -174,7 +205,12 @@ class ServiceCreate(InputModel):
     write_off_hours: WriteOffHours = 72
 
     def columns(self) -> dict[str, object]:
-        return _columns(self.model_dump(exclude={"rate"}), self.rate)
+        fields = self.model_dump(exclude={"rate"})
+        hours = zip(("delivery_hours_min", "delivery_hours_max"), HOURS[self.tier], strict=True)
+        for name, promised in hours:
+            if fields[name] is None:
+                fields[name] = promised
+        return _columns(fields, self.rate)
 
 
 class ServiceChange(InputModel):
@@ -195,6 +231,8 @@ class ServiceChange(InputModel):
     cancel: StrictBool | None = None
     delivery_hours_min: Hours | None = None
     delivery_hours_max: Hours | None = None
+    bulk_units: BulkUnits = None
+    bulk_hours: BulkHours = None
     risk_notice: Annotated[Text, Field(max_length=2000)] | None = None
     routing: RoutingWord | None = None
     busy_link: BusyLinkWord | None = None

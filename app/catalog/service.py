@@ -19,6 +19,7 @@ from app.catalog.models import (
     ServiceState,
 )
 from app.catalog.price_models import PriceReason
+from app.catalog.windows import HOURS_MAX, Promise, Tier
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
@@ -88,7 +89,7 @@ class Offer:
     markup_basis_points: int
     package_units: int | None
     below_cost_allowed: bool
-    deliver_hours_max: int
+    promise: Promise
     refuses_busy_link: bool
     routes: tuple[RouteOffer, ...]
 
@@ -157,7 +158,13 @@ def _offer(row: Any, routes: Sequence[RouteOffer]) -> Offer:
         markup_basis_points=row.markup_basis_points,
         package_units=row.package_units,
         below_cost_allowed=row.below_cost_allowed,
-        deliver_hours_max=row.deliver_hours_max,
+        promise=Promise(
+            Tier(row.tier),
+            row.deliver_hours_min,
+            row.deliver_hours_max,
+            row.bulk_units,
+            row.bulk_hours,
+        ),
         refuses_busy_link=row.busy_link == BusyLink.REFUSE,
         routes=tuple(tried),
     )
@@ -247,6 +254,12 @@ def _refuse_contradictions(service: Service) -> None:
         problems.append(FieldProblem("/max_quantity", "must not be below min_quantity"))
     if service.deliver_hours_max < service.deliver_hours_min:
         problems.append(FieldProblem("/delivery_hours_max", "must not be below delivery_hours_min"))
+    hours_max = HOURS_MAX.get(Tier(service.tier))
+    if hours_max is not None and service.deliver_hours_max > hours_max:
+        rule = f"must be at most {hours_max}, which is what {service.tier} promises"
+        problems.append(FieldProblem("/delivery_hours_max", rule))
+    if (service.bulk_units is None) != (service.bulk_hours is None):
+        problems.append(FieldProblem("/bulk_hours", "is given together with bulk_units"))
     if service.rate_micros <= 0:
         problems.append(FieldProblem("/rate", "must be above zero"))
     elif _largest_charge(service).micros > AMOUNT_MICROS_MAX:

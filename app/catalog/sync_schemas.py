@@ -21,7 +21,8 @@ from app.catalog.mirror_models import (
 from app.catalog.models import Service
 from app.catalog.price_schemas import MarkupRuleFields
 from app.catalog.quarantine import public_finding_id
-from app.catalog.schemas import KindWord, Name, PlatformWord, Tier
+from app.catalog.schemas import KindWord, Name, PlatformWord
+from app.catalog.windows import Tier
 from app.core.money import Money
 from app.supply.service import public_provider_id
 from app.web.fields import Line
@@ -217,7 +218,7 @@ class ImportItem(InputModel):
     provider_service: ProviderServiceName
     platform: PlatformWord
     kind: KindWord
-    tier: Tier = "standard"
+    tier: Tier = Tier.STANDARD
     name: Name | None = Field(None, description="By default the provider's own.")
     category: Name | None = Field(None, description="By default the provider's own.")
     markup: MarkupRuleFields | None = Field(

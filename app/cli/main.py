@@ -35,6 +35,7 @@ _MODULES: Final = MappingProxyType(
         "catalogue": "catalogue",
         "orders": "orders",
         "schedules": "schedules",
+        "claims": "claims",
         "policies": "policies",
         "secrets": "secrets",
         "openapi": "documents",

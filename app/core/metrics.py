@@ -62,6 +62,11 @@ PROVIDER_CHARGE_EXPECTED: Final = Counter(
     "What completed orders were to cost at their provider, in units of its currency",
     ["provider"],
 )
+CLAIM_LOSSES: Final = Counter(
+    "smmos_claim_losses_total",
+    "What providers charged for orders whose money a claim had given back, in our currency",
+    ["provider"],
+)
 PROVIDER_CHARGE_DRIFT: Final = Counter(
     "smmos_provider_charge_drift_total",
     "By how much a provider charged more or less than that, both added up",

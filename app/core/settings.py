@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     unknown_hours_max: int = Field(
         24, ge=1, description="hours after which an unconfirmed order is handed to an operator"
     )
+    claim_two_above: str = Field(
+        "100",
+        pattern=r"^\d{1,9}(\.\d{1,6})?$",
+        description="refunds above this amount, in the selling currency, take two operators",
+    )
     time_scale: float = Field(
         1.0, ge=1, le=10_000, description="divides waits, where a simulator delivers and only there"
     )

@@ -49,7 +49,7 @@ class JournalKind(StrEnum):
     CREDIT = "credit"
     ORDER_HOLD = "order_hold"
     ORDER_END = "order_end"
-    ORDER_REFUND = "order_refund"
+    REFUND_CLAIM = "refund_claim"
     SCHEDULE_HOLD = "schedule_hold"
     SCHEDULE_RUN = "schedule_run"
     SCHEDULE_END = "schedule_end"

@@ -177,6 +177,24 @@ async def end_order(
     )
 
 
+async def refund_claim(
+    session: Session, book_id: UUID, order_id: int, *, claim_id: UUID, amount: Money
+) -> None:
+    """Give back what an ended order earned: once for each claim.
+
+    The caller takes it off what the order says it earned, which the database keeps from falling
+    below nothing.
+    """
+    await _post(
+        session,
+        JournalKind.REFUND_CLAIM,
+        ("claim", str(claim_id)),
+        WalletLine(book_id, amount),
+        [(AccountKind.REVENUE, -amount)],
+        order_id=order_id,
+    )
+
+
 async def credit(
     session: Session, book_id: UUID, amount: Money, *, credit_id: UUID, note: str
 ) -> Money:

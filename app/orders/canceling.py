@@ -52,6 +52,7 @@ WAIT_MIN: Final = timedelta(minutes=1)
 WAIT_MAX: Final = timedelta(hours=1)
 POLL_AFTER: Final = timedelta(minutes=1)
 _DOUBLINGS_MAX: Final = 6
+_ASKED_ABOUT: Final = (OrderState.IN_PROGRESS, OrderState.PARTIAL, OrderState.CANCELED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,17 @@ async def ask_once(session: Session, order: Order, *, actor: Actor) -> None:
         return
     if supply.can(await supply.get(session, order.provider_id), Capability.CANCEL):
         await _promise(session, order, order.provider_id, actor)
+
+
+async def ask_to_stop(session: Session, order: Order, provider_id: UUID, *, actor: Actor) -> None:
+    """Have the provider asked to stop an order that a claim has ended; whatever its service lets
+    resellers do, and unless it was asked already. One that takes no cancels delivers on.
+    """
+    provider = await supply.get(session, provider_id)
+    if order.cancel_state == CancelState.ASKED or not supply.can(provider, Capability.CANCEL):
+        return
+    await _note(session, order, CancelState.REQUESTED, actor)
+    await work.put(session, CANCEL, str(order.id), lane=str(provider_id))
 
 
 async def promise_again(session: Session, order: Order, provider_id: UUID) -> None:
@@ -210,14 +222,16 @@ async def record_cancel_answers(
 
 
 async def _lock_held(session: Session, batch: CancelBatch) -> list[Order]:
-    """The orders to record, locked; one that is not in progress any more is to be asked no more."""
+    """The orders to record, locked. One that has ended is to be asked no more, unless a claim has
+    ended it: only then is there still work to be held.
+    """
     await work.lock_refs(session, batch.lease.refs)
     held = await work.lock_held(session, batch.lease, batch.lease.refs)
     fenced = len(batch.lease.refs) - len(held)
     if fenced:
         FENCED.labels(CANCEL).inc(fenced)
         log.warning("cancels_fenced", provider=batch.provider_name, orders=fenced)
-    orders = await repository.lock_many(session, [int(r) for r in held], OrderState.IN_PROGRESS)
+    orders = await repository.lock_many(session, [int(r) for r in held], *_ASKED_ABOUT)
     known = [order for order in orders if order.id in batch.orders.values()]
     await work.finish(session, CANCEL, held - {str(order.id) for order in known})
     return known
@@ -261,7 +275,7 @@ async def _note(
         session,
         order.id,
         f"cancel_{state}",
-        source=OrderState.IN_PROGRESS,
+        source=OrderState(order.state),
         actor=actor,
         data=data or {},
         values={"cancel_state": state, "cancel_at": now_of(session), "cancel_reason": told},

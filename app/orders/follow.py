@@ -24,6 +24,7 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, doubt, doubt_id, review, unusable
+from app.orders.late_words import hear_late
 from app.orders.models import Attempt, Order
 from app.orders.observing import guard_cap, note_progress, observe_beyond_cap
 from app.orders.routing import price_of_post
@@ -62,6 +63,9 @@ POLL_AGE_SHARE: Final = 10
 RECORDED_TOGETHER_MAX: Final = 10
 LEASE_MARGIN_SECONDS: Final = 15.0
 PUT_OFF_MAX: Final = 1000
+_FOLLOWED: Final = (OrderState.IN_PROGRESS, OrderState.PARTIAL, OrderState.CANCELED)
+"""One that has ended is still followed where a claim ended it; the work of others is gone."""
+
 UNPOLLED_EVERY: Final = timedelta(days=1)
 """How far off the poll of an order is put that cannot be polled."""
 
@@ -196,7 +200,7 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
         FENCED.labels(FOLLOW).inc(fenced)
         log.warning("answers_fenced", provider=poll.provider_name, orders=fenced)
     ids = [int(ref) for ref in held]
-    orders = await repository.lock_many(session, ids, OrderState.IN_PROGRESS)
+    orders = await repository.lock_many(session, ids, *_FOLLOWED)
     live = await attempt_repository.live_of_many(session, [order.id for order in orders])
     by_order = {order_id: answers[given] for given, order_id in poll.orders.items()}
     due: dict[datetime, list[str]] = {}
@@ -204,7 +208,7 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
         answer = by_order.get(order.id)
         if answer is None:
             raise LookupError(f"order {order.id} is followed without a provider order id")
-        goes_on = await _record(session, poll, order, live.get(order.id), answer)
+        goes_on = await hear(session, poll, order, live.get(order.id), answer)
         if goes_on:
             due.setdefault(next_poll(order, now_of(session), poll.time_scale), []).append(
                 str(order.id)
@@ -223,10 +227,19 @@ def next_poll(order: Order, now: datetime, time_scale: float) -> datetime:
     return now + interval / time_scale
 
 
-async def _record(
+async def hear(
     session: Session, poll: Poll, order: Order, attempt: Attempt | None, answer: StatusAnswer
 ) -> bool:
-    """Whether the order is to be polled again."""
+    """Move an order, which is locked, by what was said of it. Whether it is to be polled again."""
+    if order.ended_at is not None:
+        return await hear_late(
+            session,
+            order,
+            attempt,
+            answer,
+            provider_name=poll.provider_name,
+            time_scale=poll.time_scale,
+        )
     match answer:
         case Unreadable(reason=reason):
             log.info("status_unreadable", order_id=order.id, why=reason)

@@ -22,7 +22,7 @@ from app.orders.form_fields import (
 )
 from app.orders.pricing import RUNS_MAX, NewOrder, Repeat
 from app.providers.forms import FIELDS, OrderForm, ServiceType
-from app.web.fields import SAFE_INTEGER_MAX, Line, PublicNumber, Reference
+from app.web.fields import SAFE_INTEGER_MAX, Line, Moment, PublicNumber, Reference
 from app.web.schemas import InputModel
 
 _FORM_FIELDS: Final[frozenset[str]] = frozenset(FIELDS)
@@ -36,6 +36,10 @@ class _OrderBody(InputModel):
         None,
         description="Your own name for this order; not an e-mail address.",
         examples=["shop-1042"],
+    )
+
+    deliver_by: Moment | None = Field(
+        None, description="The date agreed on, for a service of the tier `custom`."
     )
 
     def asked(self) -> NewOrder:
@@ -53,6 +57,7 @@ class _OrderBody(InputModel):
             reference=self.reference,
             repeat=self.repeat(),
             spend_cap=vars(self).get("spend_cap"),
+            deliver_by=self.deliver_by,
         )
 
     def repeat(self) -> Repeat | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from app.core import lineage
 from app.core.db import Session
@@ -21,6 +23,8 @@ NAMES: Final = frozenset(
         "smmos_orders",
         "smmos_orders_ended_last_day",
         "smmos_orders_late",
+        "smmos_orders_late_by_service",
+        "smmos_orders_seen_late_last_day",
         "smmos_orders_undispatched_late",
         "smmos_refills",
         "smmos_lost_orders",
@@ -42,6 +46,11 @@ async def samples(session: Session) -> list[Sample]:
     ended = await count_repository.ended_counts(session, now_of(session) - timedelta(days=1))
     late = await count_repository.late_counts(session)
     refills = await refill_repository.open_counts(session)
+    names = {one.id: one.name for one in await supply.every(session)}
+    late_now = await count_repository.late_by_service(session)
+    seen_late = await count_repository.seen_late_by_service(
+        session, now_of(session) - timedelta(days=1)
+    )
     return [
         *(
             Sample("smmos_orders", f'state="{state}"', running.get(state, 0))
@@ -55,6 +64,8 @@ async def samples(session: Session) -> list[Sample]:
             Sample("smmos_orders_late", f'state="{state}"', late.get(state, 0))
             for state in sorted(RUNNING)
         ),
+        *_by_service("smmos_orders_late_by_service", late_now, names),
+        *_by_service("smmos_orders_seen_late_last_day", seen_late, names),
         *(
             Sample("smmos_refills", f'state="{state}"', refills.get(state, 0))
             for state in sorted(set(RefillState) - REFILL_ENDED)
@@ -96,3 +107,11 @@ async def lost_samples(session: Session) -> list[Sample]:
             for by in ResolvedBy
         ),
     ]
+
+
+def _by_service(
+    name: str, counts: Mapping[tuple[UUID | None, int], int], providers: Mapping[UUID, str]
+) -> Iterator[Sample]:
+    for (provider_id, service_id), count in sorted(counts.items(), key=str):
+        provider = "" if provider_id is None else label_value(providers[provider_id])
+        yield Sample(name, f'provider="{provider}",service="{service_id}"', count)

@@ -40,7 +40,8 @@ class Order(Base):
     answer could not be used for `doubt_reason`, since `doubted_at`; `unusable_since` is when the
     first of the polls in a row was made that could not be used for any reason. `cancel_…` is where
     a request to the provider to cancel stands, since when, and why it was refused. A run of a
-    schedule has that schedule's number for `parent_id`.
+    schedule has that schedule's number for `parent_id`, and was due at `due_at`, perhaps before it
+    was placed. `late_at` is when it was first seen to be late.
     """
 
     __tablename__ = "orders"
@@ -90,6 +91,7 @@ class Order(Base):
             "ix_orders_running", "state", "created_at", postgresql_where=text("ended_at IS NULL")
         ),
         Index("ix_orders_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+        Index("ix_orders_late_at", "late_at", postgresql_where=text("late_at IS NOT NULL")),
         Index(
             "ix_orders_waiting_for_link",
             "link_hash",
@@ -133,7 +135,10 @@ class Order(Base):
     cancel_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]
+    deliver_from: Mapped[datetime | None]
     deliver_by: Mapped[datetime]
+    late_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
 
 

@@ -181,7 +181,9 @@ class OperatorOrderRead(AnswerModel):
     provider_order_id: str | None
     cancel_state: CancelState | None
     created_at: datetime
+    deliver_from: datetime | None
     deliver_by: datetime
+    late_at: datetime | None
     ended_at: datetime | None
 
     @classmethod
@@ -212,7 +214,9 @@ class OperatorOrderRead(AnswerModel):
             provider_order_id=order.provider_order_id,
             cancel_state=CancelState(order.cancel_state) if order.cancel_state else None,
             created_at=order.created_at,
+            deliver_from=order.deliver_from,
             deliver_by=order.deliver_by,
+            late_at=order.late_at,
             ended_at=order.ended_at,
         )
 

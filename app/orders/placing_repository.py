@@ -25,20 +25,21 @@ _PLACE: Final = Statement(
             CAST(:rate_micros AS bigint[]), CAST(:price_unit AS int[]),
             CAST(:markup_basis_points AS int[]),
             CAST(:cost_micros AS bigint[]), CAST(:link_hash AS bytea[]),
-            CAST(:reference AS text[]), CAST(:deliver_by AS timestamptz[]),
+            CAST(:reference AS text[]),
+            CAST(:deliver_from AS timestamptz[]), CAST(:deliver_by AS timestamptz[]),
             CAST(:sealed AS bytea[]), CAST(:actor AS text[])
         ) AS item (
             id, book_id, service_id, quantity, units, charge, rate_micros, price_unit,
-            markup_basis_points, cost_micros, link_hash, reference, deliver_by, sealed,
-            actor)
+            markup_basis_points, cost_micros, link_hash, reference, deliver_from, deliver_by,
+            sealed, actor)
     ), placed AS (
         INSERT INTO orders (
             id, book_id, service_id, state, quantity, units, charge, held, earned, refunded,
             forfeited, rate_micros, price_unit, markup_basis_points, cost_micros, link_hash,
-            reference, version, created_at, deliver_by)
+            reference, version, created_at, deliver_from, deliver_by)
         SELECT id, book_id, service_id, 'queued', quantity, units, charge, charge, 0, 0,
                0, rate_micros, price_unit, markup_basis_points, cost_micros, link_hash,
-               reference, 1, :now, deliver_by
+               reference, 1, :now, deliver_from, deliver_by
         FROM item
     ), sealed AS (
         INSERT INTO order_inputs (order_id, sealed) SELECT id, sealed FROM item
@@ -60,6 +61,7 @@ _PLACE_COLUMNS: Final = (
     "cost_micros",
     "link_hash",
     "reference",
+    "deliver_from",
     "deliver_by",
     "sealed",
     "actor",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from app.catalog.errors import ServiceUnavailable, ServiceUnknown
 from app.catalog.links.fitting import broken_rule
 from app.catalog.service import Offer, RouteOffer
+from app.catalog.windows import DateNotAgreed, Window, promised
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money, charge_rounded_up
 from app.orders.errors import LinkUnfit, QuantityOutOfBounds
@@ -32,7 +34,8 @@ class NewOrder:
     """What a reseller asks for, as it was sent; `price` judges it by its service.
 
     `type` is what the sender takes the service for; None leaves that to the service. With `repeat`
-    it is a drip-feed, with `spend_cap` a subscription: both are schedules.
+    it is a drip-feed, with `spend_cap` a subscription: both are schedules. `deliver_by` is the date
+    that it asks for.
     """
 
     service_id: int
@@ -41,6 +44,7 @@ class NewOrder:
     reference: str | None = None
     repeat: Repeat | None = None
     spend_cap: Money | None = None
+    deliver_by: datetime | None = None
 
     @property
     def is_schedule(self) -> bool:
@@ -49,7 +53,9 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """An order that may be placed: what is billed, what delivery counts, and what it costs whom."""
+    """An order that may be placed: what is billed, what delivery counts, what it costs whom, and
+    when it is to be delivered.
+    """
 
     offer: Offer
     item: NewOrder
@@ -58,9 +64,10 @@ class Priced:
     units: int | None
     charge: Money
     cost: Money
+    window: Window
 
 
-def price(offer: Offer | None, item: NewOrder) -> Priced:
+def price(offer: Offer | None, item: NewOrder, *, now: datetime) -> Priced:
     """Judge an order by its service's form, platform, bounds and price.
 
     Raises ServiceUnknown, InvalidInput naming the field, or ServiceUnavailable when no route can
@@ -74,7 +81,7 @@ def price(offer: Offer | None, item: NewOrder) -> Priced:
     if offer.type is ServiceType.SUBSCRIPTIONS:
         raise InvalidInput(errors=(FieldProblem("/spend_cap", "is required for this service"),))
     charge = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
-    return priced_at(offer, item, quantity, charge)
+    return priced_at(offer, item, quantity, charge, now=now)
 
 
 def sold(offer: Offer | None) -> Offer:
@@ -110,13 +117,29 @@ def _bounded_field(billable: Billable) -> str:
     return "max" if billable is Unit.POST else "quantity"
 
 
-def priced_at(offer: Offer, item: NewOrder, quantity: int, charge: Money) -> Priced:
-    """The order at this charge, with the route that it would take. Raises ServiceUnavailable."""
+def priced_at(
+    offer: Offer, item: NewOrder, quantity: int, charge: Money, *, now: datetime
+) -> Priced:
+    """The order at this charge, with the route that it would take. Raises ServiceUnavailable, and
+    InvalidInput for a date that cannot be promised.
+    """
+    window = _window(offer, item, quantity, now)
     route = next_route(offer, Sold(quantity, offer.price_unit, charge), History())
     if route is None:
         raise ServiceUnavailable
     cost = route.cost_in_ours(quantity=quantity, price_unit=offer.price_unit)
-    return Priced(offer, item, route, quantity, _units(offer, quantity), charge, cost)
+    units = _units(offer, quantity)
+    return Priced(offer, item, route, quantity, units, charge, cost, window)
+
+
+def _window(offer: Offer, item: NewOrder, quantity: int, now: datetime) -> Window:
+    if item.is_schedule and item.deliver_by is not None:
+        rule = "is not taken for an order that is delivered in runs"
+        raise InvalidInput(errors=(FieldProblem("/deliver_by", rule),))
+    try:
+        return promised(offer.promise, quantity=quantity, now=now, agreed=item.deliver_by)
+    except DateNotAgreed as error:
+        raise InvalidInput(errors=(FieldProblem("/deliver_by", str(error)),)) from error
 
 
 def _units(offer: Offer, quantity: int) -> int | None:

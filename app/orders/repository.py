@@ -145,13 +145,13 @@ async def lock(session: Session, order_id: int) -> Order | None:
 
 
 async def lock_many(
-    session: Session, order_ids: Collection[int], state: OrderState
+    session: Session, order_ids: Collection[int], *states: OrderState
 ) -> Sequence[Order]:
-    """Those of the orders that are in this state, in the order in which wallets are locked."""
+    """Those of the orders that are in these states, in the order in which wallets are locked."""
     return (
         await session.scalars(
             select(Order)
-            .where(Order.id.in_(order_ids), Order.state == state)
+            .where(Order.id.in_(order_ids), Order.state.in_(states))
             .order_by(Order.book_id, Order.id)
             .with_for_update()
             .execution_options(populate_existing=True)

@@ -31,7 +31,7 @@ RunTally: TypeAlias = Tally
 class Run:
     """One run as its schedule was bought: what it delivers, for how much of the schedule's money.
 
-    `units` is what delivery counts, none for a subscription.
+    `units` is what delivery counts, none for a subscription. It may start later than it was due.
     """
 
     schedule_id: int
@@ -47,6 +47,8 @@ class Run:
     markup_basis_points: int
     cost: Money
     reference: str | None
+    due_at: datetime
+    deliver_from: datetime | None
     deliver_by: datetime
 
 
@@ -78,6 +80,8 @@ async def start(session: Session, keys: KeyRing, run: Run, *, actor: Actor) -> O
         reference=run.reference,
         version=1,
         created_at=now_of(session),
+        due_at=run.due_at,
+        deliver_from=run.deliver_from,
         deliver_by=run.deliver_by,
     )
     await run_repository.insert(

@@ -81,7 +81,9 @@ class OrderRead(AnswerModel):
     remains: int | None = Field(description="What is still to be delivered.")
     reference: str | None
     created_at: datetime
-    deliver_by: datetime
+    deliver_from: datetime | None = Field(description="The soonest that it is promised for.")
+    deliver_by: datetime = Field(description="The latest that it is promised for.")
+    late_at: datetime | None = Field(description="When it was seen to be later than that.")
     ended_at: datetime | None
     reason: str | None = Field(description="Why it ended short, or what it waits for.")
     cancel: CancelRead | None = Field(
@@ -107,7 +109,9 @@ class OrderRead(AnswerModel):
             remains=order.remains,
             reference=order.reference,
             created_at=order.created_at,
+            deliver_from=order.deliver_from,
             deliver_by=order.deliver_by,
+            late_at=order.late_at,
             ended_at=order.ended_at,
             reason=order.reason or order.wait_reason,
             cancel=CancelRead.of(order),
@@ -137,6 +141,7 @@ class OrderEventRead(AnswerModel):
     at: datetime
     by: Literal["you", "operator", "system"] = Field(description="Who made it happen.")
     reason: str | None = Field(description="By which rule, where there is one to tell.")
+    words: str | None = Field(description="The same in words, where there is more to say.")
     refunded: str | None
     remains: int | None
     start_count: int | None
@@ -158,6 +163,7 @@ class OrderEventRead(AnswerModel):
             at=at,
             by=_BY.get(actor.partition(":")[0], "system"),
             reason=data.get("reason"),
+            words=data.get("words"),
             refunded=data.get("refunded"),
             remains=data.get("remains"),
             start_count=data.get("start_count"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -111,7 +111,10 @@ async def place_together(
     out and gets None.
     """
     offers = await catalog.offers(session, sorted({one.item.service_id for one in purchases}))
-    priced = [_price_or_refusal(offers.get(one.item.service_id), one.item) for one in purchases]
+    now = now_of(session)
+    priced = [
+        _price_or_refusal(offers.get(one.item.service_id), one.item, now) for one in purchases
+    ]
     judged = await link_locks.refuse_busy(session, keys, priced)
     books = {p.book_id for p, one in zip(purchases, judged, strict=True) if isinstance(one, Priced)}
     wallets = await ledger.lock_wallets(session, sorted(books), wait=wait) if books else {}
@@ -135,9 +138,9 @@ async def place_together(
     return [next(placed) if isinstance(one, Accepted) else one for one in results]
 
 
-def _price_or_refusal(offer: Offer | None, item: NewOrder) -> Priced | AppError:
+def _price_or_refusal(offer: Offer | None, item: NewOrder, now: datetime) -> Priced | AppError:
     try:
-        return price(offer, item)
+        return price(offer, item, now=now)
     except AppError as refusal:
         return refusal
 
@@ -174,7 +177,6 @@ async def _write(session: Session, keys: KeyRing, accepted: Sequence[Accepted]) 
 
 def _row(session: Session, keys: KeyRing, order_id: int, accepted: Accepted) -> dict[str, Any]:
     priced, offer, item = accepted.priced, accepted.priced.offer, accepted.priced.item
-    now = now_of(session)
     return {
         "id": order_id,
         "book_id": accepted.book_id,
@@ -189,8 +191,9 @@ def _row(session: Session, keys: KeyRing, order_id: int, accepted: Accepted) -> 
         "link_hash": link_hash(keys, item.form),
         "reference": item.reference,
         "sealed": seal_form(keys, order_id, item.form),
-        "created_at": now,
-        "deliver_by": now + timedelta(hours=offer.deliver_hours_max),
+        "created_at": now_of(session),
+        "deliver_from": priced.window.deliver_from,
+        "deliver_by": priced.window.deliver_by,
         "actor": str(accepted.actor),
     }
 
@@ -249,6 +252,11 @@ async def events(
     return await repository.events_of(
         session, order_id, public_only=public_only, after=after, limit=limit
     )
+
+
+async def live_attempt(session: Session, order_id: int) -> Attempt | None:
+    """The one attempt after which a provider may have the order."""
+    return await attempt_repository.live_of(session, order_id)
 
 
 @dataclass(frozen=True, slots=True)

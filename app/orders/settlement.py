@@ -271,6 +271,7 @@ async def end_order(
     """
     earned = Money(order.charge) - end.refunded - forfeited
     reason = reason or end.reason
+    late_at = order.late_at or (now_of(session) if now_of(session) > order.deliver_by else None)
     first_told = start_count if order.start_count is None else None
     counted = {} if first_told is None else {"start_count": first_told}
     await repository.move(
@@ -294,6 +295,7 @@ async def end_order(
             "forfeited": forfeited.micros,
             "remains": end.remains,
             "ended_at": now_of(session),
+            "late_at": late_at,
             "reason": reason,
             "wait_reason": None,
             **counted,

@@ -67,6 +67,7 @@ class Schedule(Base):
     price_unit: Mapped[int] = mapped_column(Integer)
     markup_basis_points: Mapped[int] = mapped_column(Integer)
     cost_micros: Mapped[int]
+    deliver_hours_min: Mapped[int | None] = mapped_column(Integer)
     deliver_hours: Mapped[int] = mapped_column(Integer)
     reference: Mapped[str | None]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)

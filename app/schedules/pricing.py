@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import datetime
 
 from app.catalog.service import Offer
 from app.core.errors import FieldProblem, InvalidInput
@@ -13,7 +13,9 @@ from app.orders.settlement import posts_covered
 from app.providers.forms import FORMS, ServiceType
 
 
-def price_drip_feed(offer: Offer | None, item: NewOrder, repeat: Repeat) -> Priced:
+def price_drip_feed(
+    offer: Offer | None, item: NewOrder, repeat: Repeat, *, now: datetime
+) -> Priced:
     """Judge all runs by their service: the charge is that of all, quantity and cost those of one.
 
     Raises what `orders.pricing.price` raises.
@@ -29,10 +31,10 @@ def price_drip_feed(offer: Offer | None, item: NewOrder, repeat: Repeat) -> Pric
     if not share:
         raise _refused("runs", "is more than the price of all runs can be divided by")
     # A route must be paid for by the smallest share: each run is handed over by itself.
-    return replace(priced_at(offer, item, quantity, share), charge=total)
+    return replace(priced_at(offer, item, quantity, share, now=now), charge=total)
 
 
-def price_subscription(offer: Offer | None, item: NewOrder, cap: Money, *, today: date) -> Priced:
+def price_subscription(offer: Offer | None, item: NewOrder, cap: Money, *, now: datetime) -> Priced:
     """Judge a subscription: the charge is its cap, quantity and cost those of the largest post.
 
     Its provider is told a number of posts that the cap pays for, whether the buyer told one or not:
@@ -42,12 +44,12 @@ def price_subscription(offer: Offer | None, item: NewOrder, cap: Money, *, today
     quantity = judged_quantity(offer, item)
     if offer.type is not ServiceType.SUBSCRIPTIONS:
         raise _refused("spend_cap", "is not taken by this service")
-    if item.form.expiry is not None and item.form.expiry <= today:
+    if item.form.expiry is not None and item.form.expiry <= now.date():
         raise _refused("expiry", "must be later than today")
     post = charge_rounded_up(rate=offer.rate, price_unit=offer.price_unit, quantity=quantity)
     posts = _posts_paid_for(item, cap, post)
     bounded = replace(item, form=replace(item.form, posts=posts))
-    return replace(priced_at(offer, bounded, quantity, post), charge=cap)
+    return replace(priced_at(offer, bounded, quantity, post, now=now), charge=cap)
 
 
 def _posts_paid_for(item: NewOrder, cap: Money, post: Money) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import get_args
 
 from app.core.money import Money
@@ -13,7 +14,7 @@ from app.orders.schemas import (
     Status,
 )
 from app.orders.states import ENDED
-from app.schedules.models import ScheduleEvent
+from app.schedules.models import Schedule, ScheduleEvent
 from app.schedules.overviews import Overview
 from app.schedules.states import ScheduleState, public_status
 from app.web.schemas import MoneyRead
@@ -40,7 +41,9 @@ def order_read(seen: Overview, currency: str) -> OrderRead:
         remains=seen.remains,
         reference=one.reference,
         created_at=one.created_at,
+        deliver_from=_deliver_from(one),
         deliver_by=one.deliver_by,
+        late_at=None,  # each run tells its own
         ended_at=max(moments) if is_over else None,
         reason=(run.reason or run.wait_reason) if run else one.reason or one.wait_reason,
         cancel=CancelRead.of(run) if run else None,
@@ -53,6 +56,11 @@ def order_read(seen: Overview, currency: str) -> OrderRead:
             next_at=one.next_at,
         ),
     )
+
+
+def _deliver_from(schedule: Schedule) -> datetime | None:
+    hours = schedule.deliver_hours_min
+    return None if hours is None else schedule.created_at + timedelta(hours=hours)
 
 
 def event_read(event: ScheduleEvent) -> OrderEventRead:

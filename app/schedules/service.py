@@ -37,9 +37,9 @@ async def place(
     now = now_of(session)
     offer = (await catalog.offers(session, [item.service_id])).get(item.service_id)
     if item.repeat is not None:
-        priced = price_drip_feed(offer, item, item.repeat)
+        priced = price_drip_feed(offer, item, item.repeat, now=now)
     elif item.spend_cap is not None:
-        priced = price_subscription(offer, item, item.spend_cap, today=now.date())
+        priced = price_subscription(offer, item, item.spend_cap, now=now)
     else:
         raise ValueError("an order without runs or a spend cap is no schedule")
     schedule = _row(await repository.next_id(session), book_id, priced)
@@ -77,7 +77,8 @@ def _row(number: int, book_id: UUID, priced: Priced) -> Schedule:
         price_unit=offer.price_unit,
         markup_basis_points=offer.markup_basis_points,
         cost_micros=priced.cost.micros,
-        deliver_hours=offer.deliver_hours_max,
+        deliver_hours_min=offer.promise.hours_min,
+        deliver_hours=offer.promise.hours_for(priced.quantity),
         reference=priced.item.reference,
         version=1,
     )
@@ -102,7 +103,7 @@ async def pause(session: Session, book_id: UUID, number: int, *, actor: Actor) -
 
 
 async def resume(session: Session, book_id: UUID, number: int, *, actor: Actor) -> Schedule:
-    """Go on where it was paused: the next run starts when it was due, or now. May be repeated.
+    """Go on where it was paused: the next run is due when it was, or now. May be repeated.
 
     Raises NotFound, OrderNotResumable.
     """
@@ -111,14 +112,15 @@ async def resume(session: Session, book_id: UUID, number: int, *, actor: Actor) 
         return schedule
     if schedule.state != ScheduleState.PAUSED:
         raise OrderNotResumable
-    await work.put(session, SCHEDULE, str(number), due_at=schedule.next_at)
+    next_at = max(schedule.next_at or now_of(session), now_of(session))
+    await work.put(session, SCHEDULE, str(number), due_at=next_at)
     return await repository.change(
         session,
         schedule,
         Move.RESUME,
         actor,
         target=ScheduleState.ACTIVE,
-        values={"wait_reason": None},
+        values={"next_at": next_at, "wait_reason": None},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from app.catalog import service as catalog
@@ -167,6 +167,8 @@ async def start(
         markup_basis_points=schedule.markup_basis_points,
         cost=Money(schedule.cost_micros),
         reference=schedule.reference,
+        due_at=now if schedule.next_at is None else schedule.next_at,
+        deliver_from=_hours_after(now, schedule.deliver_hours_min),
         deliver_by=now + timedelta(hours=schedule.deliver_hours),
     )
     order = await runs.start(session, keys, run, actor=actor)
@@ -187,6 +189,10 @@ async def start(
             "ended_at": now if is_last else None,
         },
     )
+
+
+def _hours_after(moment: datetime, hours: int | None) -> datetime | None:
+    return None if hours is None else moment + timedelta(hours=hours)
 
 
 def _interval(schedule: Schedule) -> timedelta:

@@ -67,6 +67,20 @@ async def once(
     return answer_response(answer, replayed=replayed)
 
 
+async def once_if_keyed(
+    request: Request, uow: UnitOfWork, *, owner: str, key: str | None, status: int, effect: Effect
+) -> Response:
+    """The same where the key is optional: without one, the effect is guarded by its own rules.
+
+    Raises IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInFlight.
+    """
+    if key is not None:
+        return await once(request, uow, owner=owner, key=key, status=status, effect=effect)
+    made = await uow.run(effect)
+    answer = Answer(status, made.body.model_dump_json().encode(), made.location)
+    return answer_response(answer, replayed=False)
+
+
 def asked_of(request: Request, owner: str, key: str | None) -> idempotency.Request:
     """What this request's key stands for. Raises IdempotencyKeyMissing, IdempotencyKeyInvalid."""
     if key is None:

@@ -27,6 +27,7 @@ ABSENT: Final = {
     "currency": "EUR",
     "finding_id": f"fnd_{NOBODY}",
     "subject": f"prv_{NOBODY}",
+    "claim_id": f"clm_{NOBODY}",
 }
 """Ids of the right shape under which there is nothing."""
 
@@ -89,6 +90,16 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "operatorResolveOrder": {"outcome": "written_off", "reason": "nobody knows"},
     "operatorTellProgress": {"status": "in_progress", "start_count": 100, "remains": 40},
     "operatorResolveRefill": {"outcome": "not_taken", "reason": "their log shows no refill"},
+    "createRefundClaim": {
+        "order_id": 1,
+        "reason": "not-delivered",
+        "description": "Nothing has arrived.",
+    },
+    "createRefundClaimMessage": {"body": "Is there any news?"},
+    "operatorApproveClaim": {"reason": "the evidence shows it"},
+    "operatorRefuseClaim": {"reason": "the evidence does not show it"},
+    "operatorReopenClaim": {"reason": "new evidence came by mail"},
+    "operatorCreateClaimMessage": {"body": "Please send a picture."},
     "operatorCreateOperator": {
         "name": "Sam",
         "email": "sam@example.com",

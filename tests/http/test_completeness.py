@@ -26,6 +26,11 @@ _NO_RULE_BEYOND_THE_SCHEMA: Final = {
     "operatorPauseSchedule",
     "operatorCancelSchedule",
     "operatorResolveRefill",
+    "createRefundClaim",
+    "createRefundClaimMessage",
+    "operatorRefuseClaim",
+    "operatorReopenClaim",
+    "operatorCreateClaimMessage",
     "operatorCreateOperator",
     "operatorCreateOperatorKey",
 }

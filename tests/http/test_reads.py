@@ -61,6 +61,9 @@ class TestServices:
             "cancel": True,
             "delivery_hours_min": 1,
             "delivery_hours_max": 72,
+            "bulk_units": None,
+            "bulk_hours": None,
+            "estimate": None,
             "risk_notice": "Platforms may remove it.",
         }
 

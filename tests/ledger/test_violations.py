@@ -98,6 +98,17 @@ REFILL = (
 )
 UNKNOWN_REFILL = REFILL.replace("'requested'", "'unknown'")
 
+CLAIM = (
+    "INSERT INTO refund_claims (id, order_id, book_id, reason, description, state, filed_by,"
+    " opens_at, closes_at, deadline, due_at, rule, clause, words, refund, paid_by, version,"
+    " created_at, closed_at) SELECT gen_random_uuid(), id, book_id, 'not-delivered', 'd', {}, 'r',"
+    " now(), now(), now(), now(), 'r', 'c', 'w', {}, 1, now(), {} FROM orders"
+    " WHERE id = :completed"
+)
+WAITING_CLAIM = CLAIM.format("'awaiting_deadline'", "NULL, NULL", "NULL")
+OPEN_CLAIM = CLAIM.format("'with_operator'", "NULL, NULL", "NULL")
+PAID_CLAIM = CLAIM.format("'approved'", "charge, 'refund_claim'", "now()")
+
 PLANTS: dict[str, list[tuple[str, ...]]] = {
     "journal-unbalanced": [
         ("UPDATE postings SET amount = amount + 1 WHERE order_id = :queued AND line = 2",)
@@ -189,6 +200,20 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
         ),
     ],
     "refills-two-open": [("DROP INDEX uq_refills_open", UNKNOWN_REFILL, UNKNOWN_REFILL)],
+    "claim-not-paid": [
+        (PAID_CLAIM,),
+        (PAID_CLAIM.replace("'refund_claim'", "'order_end'"),),
+    ],
+    "claim-paid-unapproved": [
+        (
+            "INSERT INTO journal (id, kind, ref_type, ref_id, created_at)"
+            " VALUES (gen_random_uuid(), 'refund_claim', 'claim', 'x', clock_timestamp())",
+        )
+    ],
+    "claims-over-charge": [(PAID_CLAIM,)],
+    "claims-two-open": [("DROP INDEX uq_refund_claims_open", OPEN_CLAIM, OPEN_CLAIM)],
+    "claim-forgotten": [(WAITING_CLAIM,)],
+    "claim-events-missing": [(OPEN_CLAIM,)],
     "link-two-running": [
         (
             # The completed order is made to run again, on the link of the one that runs.

@@ -33,6 +33,7 @@ from app.orders.canceling import CANCEL
 from app.orders.refill_moves import REFILL, REFILL_FOLLOW
 from app.orders.states import RUNNING
 from app.providers.wire import Wire
+from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
 from app.supply import protection
 from app.supply import service as supply
@@ -48,6 +49,7 @@ from workers.upkeep import TASKS, UPKEEP, Task, promise_tasks
 
 LANE = "somewhere"
 PARTS = ("job", "in-progress", "retry")
+LATE = {"smmos_orders_late", "smmos_orders_undispatched_late"}
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ class TestEveryKind:
 
     def test_every_kind_of_work_that_is_promised_has_a_drain(self) -> None:
         promised = {orders.DISPATCH, orders.FOLLOW, orders.RECONCILE, supply.PROBE, SYNC, UPKEEP}
-        assert set(DRAINS) == promised | {CANCEL, REFILL, REFILL_FOLLOW, SCHEDULE, COLLECT}
+        assert set(DRAINS) == promised | {CANCEL, REFILL, REFILL_FOLLOW, SCHEDULE, COLLECT, CLAIM}
 
     @pytest.mark.parametrize("kind", list(DRAINS))
     async def test_the_arq_function_of_a_kind_is_the_one_that_the_doorbell_rings(
@@ -550,7 +552,7 @@ class TestUpkeep:
         clock.move(timedelta(hours=73))
         await worker.upkeep()
         async with runtime.uow.begin() as session:
-            late = {one.labels: one.value for one in await read(session) if "_late" in one.name}
+            late = {one.labels: one.value for one in await read(session) if one.name in LATE}
         expected = {f'state="{state}"': 0 for state in RUNNING}
         expected |= {'state="queued"': 1, 'state="in_progress"': 2, "": 1}
         assert late == expected

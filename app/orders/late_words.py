@@ -1,0 +1,83 @@
+"""What a provider still says of an order that a claim has ended: observed, and the house's loss."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from app.core import work
+from app.core.audit import Actor
+from app.core.db import Session
+from app.core.metrics import CLAIM_LOSSES
+from app.core.money import MICROS_PER_UNIT, Money, converted_rounded_up
+from app.core.uow import now_of
+from app.orders import attempt_repository, repository
+from app.orders.models import Attempt, Order
+from app.orders.service import FOLLOW
+from app.orders.settlement import FINAL
+from app.orders.states import OrderState
+from app.providers.protocol import Capability, Progress, ProviderState, StatusAnswer
+from app.supply import service as supply
+
+ACTOR: Final = Actor("system", "follow")
+LISTEN_AFTER: Final = timedelta(minutes=1)
+LISTENED_FOR_MAX: Final = timedelta(days=7)
+"""So long after its end an order is still asked about."""
+
+_OVER: Final = FINAL | {ProviderState.EXPIRED}
+
+
+async def listen(session: Session, order: Order, provider_id: UUID) -> None:
+    """Go on asking how an order stands that a claim has ended, where anybody can be asked."""
+    if supply.can(await supply.get(session, provider_id), Capability.POLLS):
+        due_at = now_of(session) + LISTEN_AFTER
+        await work.put(session, FOLLOW, str(order.id), lane=str(provider_id), due_at=due_at)
+
+
+async def hear_late(
+    session: Session,
+    order: Order,
+    attempt: Attempt | None,
+    answer: StatusAnswer,
+    *,
+    provider_name: str,
+    time_scale: float,
+) -> bool:
+    """Keep what was said, once it is final or changes; no money moves. Whether to ask again."""
+    ended_at = order.ended_at or now_of(session)
+    given_up = now_of(session) - ended_at >= LISTENED_FOR_MAX / time_scale
+    if not isinstance(answer, Progress):
+        return not given_up
+    is_final = answer.state in _OVER
+    said = {
+        "status": answer.raw_status,
+        "remains": answer.remains,
+        "charge_micros": answer.charge_micros,
+        "currency": answer.currency,
+    }
+    if is_final and attempt is not None:
+        await attempt_repository.keep_charge(session, attempt.id, answer.charge_micros)
+        said["loss"] = _count_loss(attempt, answer, provider_name)
+    await _observe(session, order, {"after_claim": True, "provider": said})
+    return not (is_final or given_up)
+
+
+def _count_loss(attempt: Attempt, answer: Progress, provider_name: str) -> str | None:
+    """What the provider charged for an order whose money went back, in ours; None if untold."""
+    if answer.charge_micros is None or answer.currency not in {None, attempt.cost_currency}:
+        return None
+    loss = converted_rounded_up(
+        Money(answer.charge_micros), rate_micros=attempt.rate_to_ours_micros
+    )
+    CLAIM_LOSSES.labels(provider_name).inc(loss.micros / MICROS_PER_UNIT)
+    return str(loss)
+
+
+async def _observe(session: Session, order: Order, data: dict[str, Any]) -> None:
+    last = await repository.last_event(session, order.id)
+    if last is not None and last.type == "observation" and last.data == data:
+        return
+    await repository.note(
+        session, order.id, "observation", source=OrderState(order.state), actor=ACTOR, data=data
+    )

@@ -1,0 +1,73 @@
+"""The facts of a claim, gathered from its order as it stands."""
+
+from __future__ import annotations
+
+from app.catalog import service as catalog
+from app.catalog.windows import Tier
+from app.core.clock import rfc3339
+from app.core.db import Session
+from app.core.money import Money
+from app.core.uow import now_of
+from app.orders.models import Order
+from app.orders.states import OrderState
+from app.refunds import repository
+from app.refunds.models import Claim
+from app.refunds.rules import Decision, Facts
+from app.refunds.states import Reason
+
+
+async def facts_of(
+    session: Session,
+    claim: Claim,
+    order: Order,
+    *,
+    time_scale: float,
+    silent: bool = False,
+) -> Facts:
+    """What the rules go by now. The order is locked, or its figures are only shown."""
+    sold = await catalog.get(session, order.service_id)
+    return Facts(
+        reason=Reason(claim.reason),
+        now=now_of(session),
+        opens_at=claim.opens_at,
+        deadline=claim.deadline,
+        tier=Tier(sold.tier),
+        state=OrderState(order.state),
+        charge=Money(order.charge),
+        ordered=order.units,
+        remains=order.remains,
+        refunded=Money(order.refunded),
+        credited=Money(await repository.credited(session, order.id)),
+        forfeited=Money(order.forfeited),
+        silent=silent,
+        time_scale=time_scale,
+    )
+
+
+def figures_of(facts: Facts, decision: Decision | None = None) -> dict[str, object]:
+    """The facts and the arithmetic, as they are kept with a decision."""
+    share = decision.share if decision else None
+    return {
+        "reason": facts.reason,
+        "at": rfc3339(facts.now),
+        "opens_at": rfc3339(facts.opens_at),
+        "deadline": rfc3339(facts.deadline),
+        "tier": facts.tier,
+        "order_state": facts.state,
+        "charge": str(facts.charge),
+        "ordered": facts.ordered,
+        "remains": facts.remains,
+        "refunded_before": str(facts.refunded),
+        "credited_before": str(facts.credited),
+        "forfeited": str(facts.forfeited),
+        "left": str(facts.left),
+        "undelivered": share.undelivered if share else None,
+        "of": share.ordered if share else None,
+        "refund": str(decision.refund) if decision else None,
+    }
+
+
+async def scale_of(session: Session, order: Order, time_scale: float) -> float:
+    """What divides the waits of claims on this order: nothing, unless simulators deliver."""
+    offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
+    return time_scale if offer is not None and offer.is_simulated else 1.0

@@ -1,0 +1,318 @@
+"""The rules that decide a claim: facts in, a decision with its clause and arithmetic out. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from app.catalog.windows import Tier
+from app.core.clock import rfc3339
+from app.core.money import ZERO, Money, refund_rounded_down
+from app.orders.states import ENDED, OrderState
+from app.refunds.states import WINDOW, Reason
+
+HANDED_OVER_WITHIN: Final = timedelta(minutes=1)
+LOOK_AGAIN: Final = timedelta(hours=1)
+"""What a person has to find out may show by itself: so often the facts are looked at again."""
+
+_ONE_SECOND: Final = timedelta(seconds=1)
+_NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
+_NOT_KNOWN: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
+
+
+class Outcome(StrEnum):
+    APPROVE = "approve"
+    REFUSE = "refuse"
+    WAIT = "wait"
+    HAND_OVER = "hand_over"
+    """A person decides, until the facts do."""
+
+
+class Rule(StrEnum):
+    """The rules by name; each stands on one clause."""
+
+    DROP_AFTER_DELIVERY = "drop-after-delivery"
+    SALE_IS_FINAL = "sale-is-final"
+    NEEDS_A_PERSON = "needs-a-person"
+    AWAITS_ITS_DEADLINE = "awaits-its-deadline"
+    BEING_HANDED_OVER = "being-handed-over"
+    STANDING_UNKNOWN = "standing-unknown"
+    SHARE_UNKNOWN = "share-unknown"
+    PROVIDER_SILENT = "provider-silent"
+    DELIVERED = "delivered"
+    NOT_DELIVERED = "not-delivered"
+    PARTLY_DELIVERED = "partly-delivered"
+    ALREADY_REFUNDED = "already-refunded"
+    NOTHING_DELIVERED = "nothing-delivered"
+    DELIVERY_BEGAN = "delivery-began"
+    BY_AN_OPERATOR = "by-an-operator"
+
+
+CLAUSES: Final[dict[Rule, str]] = {
+    Rule.DROP_AFTER_DELIVERY: "REF-5",
+    Rule.SALE_IS_FINAL: "REF-5",
+    Rule.NEEDS_A_PERSON: "REF-1",
+    Rule.AWAITS_ITS_DEADLINE: "REF-6",
+    Rule.BEING_HANDED_OVER: "REF-6",
+    Rule.STANDING_UNKNOWN: "REF-6",
+    Rule.SHARE_UNKNOWN: "REF-3",
+    Rule.PROVIDER_SILENT: "REF-6",
+    Rule.DELIVERED: "REF-6",
+    Rule.NOT_DELIVERED: "REF-6",
+    Rule.PARTLY_DELIVERED: "REF-3",
+    Rule.ALREADY_REFUNDED: "REF-3",
+    Rule.NOTHING_DELIVERED: "REF-1",
+    Rule.DELIVERY_BEGAN: "REF-1",
+    Rule.BY_AN_OPERATOR: "REF-1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a claim is decided by.
+
+    `ordered` is what delivery counts, none where nobody can; `remains` is what of it was last told
+    to be undelivered. `refunded` is all that has gone back of the charge, `credited` the part of it
+    that was for something else than missing delivery. A provider is `silent` that was asked how
+    the order stands and has long not answered. `time_scale` shortens waits where simulators
+    deliver.
+    """
+
+    reason: Reason
+    now: datetime
+    opens_at: datetime
+    deadline: datetime
+    tier: Tier
+    state: OrderState
+    charge: Money
+    ordered: int | None
+    remains: int | None
+    refunded: Money = ZERO
+    credited: Money = ZERO
+    forfeited: Money = ZERO
+    silent: bool = False
+    time_scale: float = 1.0
+
+    @property
+    def left(self) -> Money:
+        """What of the charge has neither gone back nor been forfeited."""
+        return self.charge - self.refunded - self.forfeited
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of an order was not delivered: so many of so many."""
+
+    undelivered: int
+    ordered: int
+
+    def of(self, facts: Facts) -> Money:
+        """What is still to go back for it: never twice, never above what is left."""
+        whole = refund_rounded_down(
+            charge=facts.charge, undelivered=self.undelivered, ordered=self.ordered
+        )
+        missing = whole - (facts.refunded - facts.credited)
+        return max(ZERO, min(facts.left, missing))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the rules say; `words` are told to whoever claimed, `until` is when to look again."""
+
+    outcome: Outcome
+    rule: Rule
+    words: str
+    refund: Money = ZERO
+    share: Share | None = None
+    until: datetime | None = None
+
+    @property
+    def clause(self) -> str:
+        return CLAUSES[self.rule]
+
+
+def opens_at(*, bought_at: datetime, due_at: datetime | None) -> datetime:
+    """When the clock of a claim starts: at the purchase; of a run, when it was due."""
+    return due_at or bought_at
+
+
+def closes_at(*, opens: datetime, deliver_by: datetime, tier: Tier) -> datetime:
+    """The last moment to claim, which is also when non-delivery is decided."""
+    week = opens + WINDOW
+    return max(week, deliver_by) if tier is Tier.CUSTOM else week
+
+
+def is_in_time(*, filed_at: datetime, closes: datetime) -> bool:
+    """The edge is inside, to the whole second."""
+    return filed_at - closes < _ONE_SECOND
+
+
+def decide(facts: Facts) -> Decision:
+    """What becomes of a claim, as things stand."""
+    match facts.reason:
+        case Reason.DROP:
+            return Decision(
+                Outcome.REFUSE,
+                Rule.DROP_AFTER_DELIVERY,
+                "A count that falls after delivery is no ground for a refund. Where the service"
+                " has a refill, ask for that.",
+            )
+        case Reason.CHANGED_MIND:
+            return _changed_mind(facts)
+        case Reason.NOT_AS_DESCRIBED:
+            return Decision(
+                Outcome.HAND_OVER,
+                Rule.NEEDS_A_PERSON,
+                "Whether it is as described is judged by a person, by the evidence.",
+            )
+        case Reason.TECHNICAL_FAILURE:
+            return _technical_failure(facts)
+        case Reason.NOT_DELIVERED:
+            return _not_delivered(facts)
+
+
+def _changed_mind(facts: Facts) -> Decision:
+    words = "A sale is final: a change of mind is no ground for a refund."
+    if facts.state in _NOT_HANDED_ON:
+        words += " This order has not been handed on yet: canceling it is free."
+    return Decision(Outcome.REFUSE, Rule.SALE_IS_FINAL, words)
+
+
+def _not_delivered(facts: Facts) -> Decision:
+    """A running order waits for its deadline; what has ended is known at once."""
+    if facts.state not in ENDED and facts.now < facts.deadline:
+        return Decision(
+            Outcome.WAIT,
+            Rule.AWAITS_ITS_DEADLINE,
+            f"The order is still running. It is decided at {rfc3339(facts.deadline)}, by what has"
+            " been delivered then.",
+            until=facts.deadline,
+        )
+    open_question = _open_question(facts)
+    if open_question is not None:
+        return open_question
+    share = share_of(facts)
+    if share is None:
+        return _share_unknown(facts)
+    if share.undelivered == 0:
+        return Decision(
+            Outcome.REFUSE, Rule.DELIVERED, "The order was delivered in full.", share=share
+        )
+    is_whole = share.undelivered == share.ordered
+    return _refund(facts, share, Rule.NOT_DELIVERED if is_whole else Rule.PARTLY_DELIVERED)
+
+
+def _technical_failure(facts: Facts) -> Decision:
+    """Only for what nothing of was delivered; of a running order a person judges the cause, and at
+    the deadline it has not been delivered, whatever the cause.
+    """
+    share = share_of(facts)
+    if share is not None and share.undelivered < share.ordered:
+        words = "Something of this order was delivered, so that no failure prevented all of it."
+        if facts.state not in ENDED:
+            words += " What will be missing can be claimed as not delivered."
+        return Decision(Outcome.REFUSE, Rule.DELIVERY_BEGAN, words, share=share)
+    if facts.state not in ENDED and facts.now < facts.deadline:
+        return Decision(
+            Outcome.HAND_OVER,
+            Rule.NEEDS_A_PERSON,
+            "A person looks at what went wrong. If nothing is delivered by"
+            f" {rfc3339(facts.deadline)}, all goes back then.",
+            until=facts.deadline,
+        )
+    open_question = _open_question(facts)
+    if open_question is not None:
+        return open_question
+    if share is None:
+        return _share_unknown(facts)
+    return _refund(facts, share, Rule.NOTHING_DELIVERED)
+
+
+def _open_question(facts: Facts) -> Decision | None:
+    """Why the facts decide nothing yet, although it is time."""
+    if facts.state is OrderState.SUBMITTING:
+        return Decision(
+            Outcome.WAIT,
+            Rule.BEING_HANDED_OVER,
+            "The order is being handed over at this moment; it is decided in a minute.",
+            until=facts.now + HANDED_OVER_WITHIN / facts.time_scale,
+        )
+    look_again = facts.now + LOOK_AGAIN / facts.time_scale
+    if facts.state in _NOT_KNOWN:
+        return Decision(
+            Outcome.HAND_OVER,
+            Rule.STANDING_UNKNOWN,
+            "How the order stands is being found out; it is decided once that is known.",
+            until=look_again,
+        )
+    if facts.silent and facts.state is OrderState.IN_PROGRESS:
+        return Decision(
+            Outcome.HAND_OVER,
+            Rule.PROVIDER_SILENT,
+            "How much was delivered could not be learned in time; a person finds out.",
+            until=look_again,
+        )
+    return None
+
+
+def _share_unknown(facts: Facts) -> Decision:
+    if facts.state in ENDED:
+        return Decision(
+            Outcome.REFUSE,
+            Rule.ALREADY_REFUNDED,
+            f"What was not delivered has gone back already: {facts.refunded} of {facts.charge}.",
+        )
+    return Decision(
+        Outcome.HAND_OVER,
+        Rule.SHARE_UNKNOWN,
+        "How much of it was delivered is not counted by itself; a person finds out.",
+        until=facts.now + LOOK_AGAIN / facts.time_scale,
+    )
+
+
+def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
+    refund = share.of(facts)
+    if not refund:
+        words = f"Nothing is left to give back: of {facts.charge} paid, {facts.refunded} has gone"
+        words += f" back and {facts.forfeited} was forfeited." if facts.forfeited else " back."
+        return Decision(Outcome.REFUSE, Rule.ALREADY_REFUNDED, words, share=share)
+    words = f"{_missing(share)} {refund} goes back: {arithmetic_in_words(facts, share)}."
+    return Decision(Outcome.APPROVE, rule, words, refund, share)
+
+
+def share_of(facts: Facts) -> Share | None:
+    """What of the order was not delivered; None where nobody can say."""
+    whole = facts.ordered or 1
+    match facts.state:
+        case OrderState.COMPLETED:
+            return Share(0, whole)
+        case OrderState.QUEUED | OrderState.ON_HOLD | OrderState.FAILED | OrderState.CANCELED:
+            return Share(whole, whole)
+        case OrderState.IN_PROGRESS | OrderState.PARTIAL:
+            if facts.ordered is None or facts.remains is None:
+                return None
+            return Share(facts.remains, facts.ordered)
+        case OrderState.SUBMITTING | OrderState.UNKNOWN | OrderState.NEEDS_REVIEW:
+            return None
+
+
+def _missing(share: Share) -> str:
+    if share.undelivered == share.ordered:
+        return "Nothing was delivered."
+    return f"Of {share.ordered} ordered, {share.undelivered} were not delivered."
+
+
+def arithmetic_in_words(facts: Facts, share: Share) -> str:
+    """`0.90 × 400 ÷ 1000`, less what went back before; rounded down to a millionth."""
+    words = f"{facts.charge} × {share.undelivered} ÷ {share.ordered}"
+    before = facts.refunded - facts.credited
+    if before:
+        words += f" − {before} that went back before"
+    whole = refund_rounded_down(
+        charge=facts.charge, undelivered=share.undelivered, ordered=share.ordered
+    )
+    if facts.left < whole - before:
+        words += f", at most the {facts.left} that is left"
+    return words

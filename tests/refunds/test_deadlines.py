@@ -1,0 +1,264 @@
+"""Claims of non-delivery: they wait, and are decided once, by what was delivered in truth."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from app.core.runtime import Runtime
+from app.orders.service import FOLLOW
+from app.orders.states import OrderState
+from app.refunds import clock
+from app.refunds.clock import SILENT_AFTER
+from app.refunds.deciding import CLAIM
+from app.schedules.starting import SCHEDULE
+from app.supply import service as supply
+from tests.fixtures.world import World
+from tests.refunds.conftest import DAY, HOUR, WEEK, OpenShop, Shop
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.policy("REF-6")
+async def test_what_is_not_delivered_in_a_week_is_refunded_and_the_balance_shows_it(
+    shop: Shop,
+) -> None:
+    order_id = await shop.running()
+    shop.clock.move(2 * DAY)
+    claim = await shop.filed(order_id)
+    assert (claim["status"], claim["refund"]) == ("awaiting_deadline", None)
+    assert claim["decision"]["clause"] == "REF-6"
+    assert await shop.balance() == "9.10"
+
+    shop.clock.move(5 * DAY - 2 * SECOND)
+    await shop.decide()
+    assert (await shop.read(claim))["status"] == "awaiting_deadline"
+
+    shop.clock.move(2 * SECOND)
+    await shop.decide()
+
+    assert await shop.decided(claim) == ("approved", "REF-6", "0.90")
+    assert await shop.balance() == "10.00"
+    row = await shop.world.row(order_id)
+    assert (row.state, row.reason, row.refunded) == ("canceled", "refund_claim", 900_000)
+
+
+@pytest.mark.policy("REF-6")
+@pytest.mark.policy("REF-3")
+@pytest.mark.parametrize(
+    ("delivered", "expected", "balance", "state"),
+    [
+        (0, ("approved", "REF-6", "0.90"), "10.00", "canceled"),
+        (600, ("approved", "REF-3", "0.36"), "9.46", "partial"),
+        (1000, ("refused", "REF-6", None), "9.10", "completed"),
+    ],
+)
+async def test_after_a_week_of_downtime_it_is_decided_once_and_rightly(
+    delivered: int,
+    expected: tuple[str, str, str | None],
+    balance: str,
+    state: str,
+    shop: Shop,
+) -> None:
+    order_id = await shop.running()
+    shop.clock.move(2 * DAY)
+    claim = await shop.filed(order_id)
+    await shop.delivered(order_id, delivered)  # which nobody hears of
+    shop.clock.move(7 * DAY)
+
+    await asyncio.gather(shop.decide(), shop.decide())
+    await shop.worker.until_idle()
+    await shop.decide()
+
+    assert await shop.decided(claim) == expected
+    assert await shop.balance() == balance
+    assert (await shop.world.row(order_id)).state == state
+    events = [event["type"] for event in (await shop.read(claim))["events"]]
+    assert events == ["filed", "waits", expected[0]]
+
+
+@pytest.mark.policy("REF-6")
+async def test_an_order_that_nobody_could_hand_over_is_refunded_in_full(
+    shop: Shop, runtime: Runtime
+) -> None:
+    async with runtime.uow.begin() as session:
+        await supply.pause(session, shop.provider.id, supply.PauseReason.NO_FUNDS)
+    claim = await shop.filed(await shop.order())
+    shop.clock.move(WEEK)
+    await shop.decide()
+    assert await shop.decided(claim) == ("approved", "REF-6", "0.90")
+
+
+@pytest.mark.policy("REF-6")
+async def test_a_run_of_a_drip_feed_has_a_clock_of_its_own(shop: Shop) -> None:
+    await shop.simulator.speed(units_per_second=0)
+    parent = await shop.order(runs=2, interval_minutes=24 * 60)
+    await shop.worker.drain(SCHEDULE)
+    shop.clock.move(DAY + HOUR)  # an hour late, but due a day after the first
+    await shop.worker.until_idle(SCHEDULE)
+    listed = await shop.client.get(f"/v1/orders/{parent}/runs", headers=shop.reseller.headers)
+    first, second = (run["id"] for run in listed.json()["data"])
+    bought_at = (await shop.world.row(first)).created_at
+    claims = [await shop.filed(first), await shop.filed(second)]
+    deadlines = [(await shop.read(claim))["deadline"] for claim in claims]
+
+    shop.clock.move(bought_at + WEEK + SECOND - shop.clock.now())
+    await shop.decide()
+    assert [(await shop.decided(claim))[0] for claim in claims] == ["approved", "awaiting_deadline"]
+    shop.clock.move(DAY)
+    await shop.decide()
+
+    assert [await shop.decided(claim) for claim in claims] == [("approved", "REF-6", "0.90")] * 2
+    assert deadlines[0] < deadlines[1]
+    due = (await shop.world.row(second)).due_at
+    assert due is not None
+    assert due - bought_at < DAY + SECOND
+
+
+@pytest.mark.policy("REF-6")
+async def test_a_custom_order_waits_for_its_promised_date(open_shop: OpenShop) -> None:
+    shop = await open_shop(tier="custom")
+    promised = shop.clock.now() + 12 * DAY
+    order_id = await shop.order(deliver_by=promised.isoformat())
+    shop.clock.move(9 * DAY)  # past the week: its own window is still open
+    claim = await shop.filed(order_id)
+    await shop.decide()
+    assert (await shop.read(claim))["status"] == "awaiting_deadline"
+    shop.clock.move(3 * DAY)
+    await shop.decide()
+    assert await shop.decided(claim) == ("approved", "REF-6", "0.90")
+
+
+async def test_a_simulators_claim_waits_as_long_as_time_is_scaled(
+    shop: Shop, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(runtime.settings.__dict__, "time_scale", 168.0)
+    claim = await shop.filed(await shop.running())
+    shop.clock.move(HOUR)
+    await shop.decide()
+    assert await shop.decided(claim) == ("approved", "REF-6", "0.90")
+
+
+class TestAProviderThatCannotBeHeard:
+    async def test_it_is_asked_again_and_decided_once_it_answers(self, shop: Shop) -> None:
+        order_id = await shop.running(delivered=600)
+        claim = await shop.filed(order_id)
+        await shop.simulator.faults(status_500=1.0)
+        shop.clock.move(WEEK)
+        await shop.decide()
+        assert (await shop.read(claim))["status"] == "awaiting_deadline"
+
+        await shop.simulator.faults()
+        shop.clock.move(2 * HOUR)
+        await shop.decide()
+
+        assert await shop.decided(claim) == ("approved", "REF-3", "0.36")
+
+    async def test_after_a_day_a_person_is_asked_and_the_facts_still_may_decide(
+        self, shop: Shop
+    ) -> None:
+        order_id = await shop.running(delivered=600)
+        claim = await shop.filed(order_id)
+        await shop.simulator.faults(status_500=1.0)
+        shop.clock.move(WEEK)
+        for _ in range(2):
+            await shop.decide()
+            shop.clock.move(SILENT_AFTER)
+        await shop.decide()
+        found = await shop.read(claim)
+        assert (found["status"], found["decision"]["rule"]) == ("under_review", "provider-silent")
+
+        await shop.simulator.faults()
+        shop.clock.move(2 * HOUR)
+        await shop.decide()
+        assert await shop.decided(claim) == ("approved", "REF-3", "0.36")
+
+
+@pytest.mark.policy("REF-6")
+async def test_an_unknown_order_is_with_an_operator_until_it_is_known(
+    shop: Shop, runtime: Runtime, world: World
+) -> None:
+    await shop.simulator.faults(accept_then_timeout=1.0)
+    order_id = await shop.order()
+    await shop.worker.dispatch(shop.provider)
+    await shop.simulator.faults()
+    assert (await world.row(order_id)).state == OrderState.UNKNOWN
+    claim = await shop.filed(order_id)
+    shop.clock.move(WEEK)
+    await shop.decide()
+    found = await shop.read(claim)
+    assert (found["status"], found["decision"]["rule"]) == ("under_review", "standing-unknown")
+
+    [taken] = await shop.simulator.accepted()
+    operator = await world.operator()
+    await shop.client.post(
+        f"/v1/operator/orders/{order_id}/resolve",
+        json={
+            "outcome": "accepted",
+            "provider_order_id": str(taken["provider_order"]),
+            "reason": "their log",
+        },
+        headers=operator.headers | {"Idempotency-Key": "found"},
+    )
+    await shop.worker.until_idle(FOLLOW)
+    shop.clock.move(2 * HOUR)
+    await shop.decide()
+
+    assert await shop.decided(claim) == ("refused", "REF-6", None)
+
+
+class TestWhatTheProviderDoesAfterwards:
+    async def test_it_is_asked_to_stop_and_what_it_charges_is_the_houses_loss(
+        self, shop: Shop
+    ) -> None:
+        order_id = await shop.running()
+        claim = await shop.filed(order_id)
+        shop.clock.move(WEEK)
+        await shop.decide()
+        assert (await shop.read(claim))["status"] == "approved"
+        await shop.delivered(order_id, 250)  # before the cancel reaches it
+
+        await shop.worker.until_idle("cancel")
+        shop.clock.move(HOUR)
+        await shop.worker.until_idle(FOLLOW)
+
+        row = await shop.world.row(order_id)
+        assert (row.state, row.refunded, row.cancel_state) == ("canceled", 900_000, "asked")
+        assert await shop.balance() == "10.00"
+        operator = await shop.world.operator()
+        path = f"/v1/operator/orders/{order_id}"
+        detail = (await shop.client.get(path, headers=operator.headers)).json()
+        [late] = [e for e in detail["events"] if e["type"] == "observation"]
+        assert late["data"]["provider"]["remains"] == 750
+        assert (
+            late["data"]["provider"]["loss"] == detail["attempts"][0]["provider_charge"]["amount"]
+        )
+        assert not await shop.worker.due_lanes(FOLLOW)
+
+    async def test_one_that_delivers_all_the_same_changes_nothing(self, shop: Shop) -> None:
+        order_id = await shop.running()
+        await shop.filed(order_id)
+        shop.clock.move(WEEK)
+        await shop.decide()
+        await shop.delivered(order_id, 1000)
+        shop.clock.move(HOUR)
+        await shop.worker.until_idle(FOLLOW)
+        row = await shop.world.row(order_id)
+        assert (row.state, row.refunded) == ("canceled", 900_000)
+        assert await shop.balance() == "10.00"
+
+
+async def test_a_claim_whose_worker_died_is_decided_by_another(
+    shop: Shop, runtime: Runtime
+) -> None:
+    claim = await shop.filed(await shop.running())
+    shop.clock.move(WEEK)
+    async with runtime.uow.begin() as session:
+        leased = await clock.lease_due(session, "main")
+    assert leased.refs
+    await shop.decide()
+    assert (await shop.read(claim))["status"] == "awaiting_deadline"
+    await shop.worker.lose_leases()
+    await shop.worker.upkeep()
+    await shop.worker.drain(CLAIM)
+    assert (await shop.read(claim))["status"] == "approved"

@@ -1,0 +1,65 @@
+"""Deciding claims at their deadlines: lease, ask the provider a last time, record."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from app.core.db import Session
+from app.core.logging import get_logger
+from app.core.work import Lease
+from app.orders.follow import Poll
+from app.providers.protocol import ProviderUnreachable
+from app.providers.registry import get_adapter
+from app.refunds import clock
+from app.refunds.clock import Heard
+from app.supply.protection import Closed
+from workers.calls import NO_ANSWER, counted
+from workers.context import ROUNDS_MAX, WorkerContext
+
+log = get_logger(__name__)
+
+
+async def drain_claim(context: WorkerContext, lane: str) -> None:
+    """Decide what is due, a few at a time; one that fails keeps no other from its turn."""
+    for _ in range(ROUNDS_MAX):
+        if context.stopping.is_set():
+            return
+        leased = await context.runtime.uow.run(lambda session: clock.lease_due(session, lane))
+        if not leased.refs:
+            return
+        ended = await asyncio.gather(
+            *(_decide(context, leased, UUID(ref)) for ref in leased.refs), return_exceptions=True
+        )
+        failures = [error for error in ended if error is not None]
+        for error in failures:
+            log.error("claim_not_decided", exc_info=error)
+        if failures:
+            raise failures[0]
+
+
+async def _decide(context: WorkerContext, leased: Lease, claim_id: UUID) -> None:
+    runtime, scale = context.runtime, context.settings.time_scale
+
+    async def question(session: Session) -> Poll | Closed | None:
+        return await clock.last_question(session, runtime.keys, leased, claim_id, time_scale=scale)
+
+    poll = await runtime.uow.run(question)
+    heard = await _ask(context, poll) if isinstance(poll, Poll) else None
+
+    async def record(session: Session) -> None:
+        await clock.decide_due(session, leased, claim_id, heard, time_scale=scale)
+
+    await runtime.uow.run(record, repeatable=True)
+
+
+async def _ask(context: WorkerContext, poll: Poll) -> Heard:
+    adapter = get_adapter(poll.account.adapter, context.wire)
+    [given] = poll.orders
+    try:
+        with counted(poll.provider_name, "status"):
+            answers = await adapter.status(poll.account, [given])
+    except ProviderUnreachable as trouble:
+        log.info("last_poll_failed", provider=poll.provider_name, why=str(trouble))
+        return Heard(poll, None, answered=trouble.kind not in NO_ANSWER)
+    return Heard(poll, answers[given], answered=True)
