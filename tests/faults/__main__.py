@@ -13,8 +13,10 @@ from tests.faults.rows import ROWS, rows_with_tests
 def main(arguments: Sequence[str]) -> int:
     """Run the rows named, or all; 1 when one of them is red or has no test."""
     parser = argparse.ArgumentParser(prog="./run faults", description=__doc__)
-    parser.add_argument("rows", metavar="ROW", nargs="*", type=int, choices=ROWS, default=[])
+    parser.add_argument("rows", metavar="ROW", nargs="*", type=int)
     wanted: list[int] = parser.parse_args(arguments).rows or list(ROWS)
+    if strange := sorted(set(wanted) - set(ROWS)):
+        parser.error(f"there is no row {', '.join(map(str, strange))}; they are 1 to {max(ROWS)}")
     tested = rows_with_tests()
     report = FaultReport(wanted)
     files = sorted({path for number in wanted for path in tested.get(number, ())})

@@ -352,6 +352,8 @@ class Platform(RuleBasedStateMachine):
         )
         if order.state is not S.NEEDS_REVIEW:
             assert isinstance(answer, OrderStateConflict)
+        elif remains is not None and ending is not S.PARTIAL:
+            assert isinstance(answer, InvalidInput)
         elif ending is S.COMPLETED:
             self.books.end(order_id, ending, 0)
         elif ending is not S.PARTIAL:

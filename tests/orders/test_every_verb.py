@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -17,11 +18,21 @@ from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.db import Session
 from app.core.errors import AppError
-from app.core.money import ZERO
+from app.core.money import ZERO, Money
 from app.core.runtime import Runtime
 from app.ledger import service as ledger
-from app.orders import canceling, dispatch, follow, fulfilling, outcomes, resolving
+from app.orders import (
+    canceling,
+    conceding,
+    dispatch,
+    follow,
+    fulfilling,
+    outcomes,
+    resolving,
+    restored,
+)
 from app.orders import service as orders
+from app.orders.conceding import Concession
 from app.orders.dispatch import Batch
 from app.orders.errors import (
     IllegalMoveError,
@@ -52,7 +63,7 @@ S, M = OrderState, Move
 ACTOR = Actor("operator", "opr_test")
 UNITS = 1000
 
-WITHOUT_A_VERB = {M.FORFEIT, M.DECIDE_CLAIM}
+WITHOUT_A_VERB = {M.FORFEIT}
 """Moves of parts that are yet to come."""
 
 
@@ -82,6 +93,8 @@ class Verb:
     accepted_in: frozenset[OrderState] = frozenset()
     """States in which it is accepted and moves nothing: it may note something."""
     refusals_in: Mapping[OrderState, type[Exception]] = field(default_factory=dict)
+    unfounded: frozenset[str] = frozenset()
+    """What the ledger check finds because what the verb stands on is missing here, as a claim."""
 
 
 def by(move: Move, target: OrderState, *sources: OrderState) -> Moves:
@@ -189,6 +202,29 @@ async def end_once_more(session: Session, case: Case) -> None:
     await end_order(session, order, End(M.COMPLETE, S.COMPLETED, ZERO, 0), ACTOR)
 
 
+def conceded(target: OrderState) -> Verb:
+    """A claim on the order is approved, in full or in part."""
+
+    async def concede(session: Session, case: Case) -> None:
+        order = await orders.lock(session, case.order_id)
+        amount = Money(order.charge if target is S.CANCELED else order.charge // 2)
+        given = Concession(uuid4(), amount, ACTOR, {})
+        await conceding.end_running(session, order, given)
+
+    return Verb(
+        f"conceded: {target}",
+        concede,
+        by(M.DECIDE_CLAIM, target, *(RUNNING - {S.SUBMITTING})),
+        IllegalMoveError,
+        refusals_in={S.SUBMITTING: OrderStateConflict},
+        unfounded=frozenset({"order-remains"}),
+    )
+
+
+async def doubt_after_a_restore(session: Session, case: Case) -> None:
+    await restored.doubt_waiting(session, since=None, actor=ACTOR)
+
+
 VERBS = [
     Verb("hold", hold, by(M.HOLD, S.ON_HOLD, S.QUEUED), OrderStateConflict, frozenset({S.ON_HOLD})),
     Verb("release", release, by(M.RELEASE, S.QUEUED, S.ON_HOLD), OrderStateConflict),
@@ -223,6 +259,12 @@ VERBS = [
         OrderStateConflict,
     ),
     *(settled(target) for target in sorted(ENDED)),
+    *(conceded(target) for target in (S.CANCELED, S.PARTIAL)),
+    Verb(
+        "doubt after a restore",
+        doubt_after_a_restore,
+        by(M.REVIEW, S.NEEDS_REVIEW, S.QUEUED, S.ON_HOLD, S.SUBMITTING),
+    ),
     polled("polled: completed", progress(ProviderState.COMPLETED), M.COMPLETE, S.COMPLETED),
     polled("polled: partial", progress(ProviderState.PARTIAL, remains=1), M.END_SHORT, S.PARTIAL),
     polled("polled: canceled", progress(ProviderState.CANCELED), M.END_SHORT, S.CANCELED),
@@ -339,7 +381,8 @@ async def tried(
         if made is not None:
             assert refusal is None, about
             assert (after.state, after.last) == (made[1], made[0]), about
-            assert await ledger.violations(session) == [], about
+            found = {violation.code for violation in await ledger.violations(session)}
+            assert found <= verb.unfounded, about
         elif case.state in verb.accepted_in:
             assert refusal is None, about
             assert (after.state, after.money) == (before.state, before.money), about
