@@ -1,6 +1,8 @@
 """Names the fixtures that tests ask for; each is written, with its reasons, in `tests/fixtures`."""
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest.register_assert_rewrite("tests.fixtures")
 
@@ -12,6 +14,23 @@ from tests.fixtures.sockets import sockets_stay_local  # noqa: E402
 from tests.fixtures.supplying import simulator, simulator_server, worker  # noqa: E402
 from tests.fixtures.web import another_client, app, built_app, client, client_from  # noqa: E402
 from tests.fixtures.world import world  # noqa: E402
+
+STACKS = ("tests/faults/", "tests/cli/test_whole_stack.py")
+"""What starts whole stacks of processes: one after the other, on one worker, and first."""
+
+
+class StacksTogether(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Hands out test by test, but for those of STACKS. `--dist loadgroup` does not group with this
+    release of pytest (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stacks" if nodeid.startswith(STACKS) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> StacksTogether:
+    return StacksTogether(config, log)
+
 
 __all__ = [
     "another_client",

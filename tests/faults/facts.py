@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SIMULATOR: Final = "the simulated provider"
 _ORDERS: Final = """
 SELECT o.id, o.state, o.charge, o.held, o.refunded, i.sealed,
-       o.provider_order_id, coalesce(p.simulated, true) AS simulated,
+       o.provider_order_id, coalesce(p.base_url = $1, true) AS at_simulator,
        EXISTS (SELECT 1 FROM order_events e WHERE e.order_id = o.id AND e.type = 'write_off')
            AS written_off
 FROM orders o JOIN order_inputs i ON i.order_id = o.id LEFT JOIN providers p ON p.id = o.provider_id
@@ -43,7 +43,7 @@ def facts_of(stack: "RunningStack") -> Facts:
 def _known(stack: "RunningStack") -> list[Known]:
     keys = KeyRing([stack.secret("master_key")])
     known = []
-    for row in stack.sql(_ORDERS):
+    for row in stack.sql(_ORDERS, stack.ready()["provider_url"]):
         form = open_form(keys, row["id"], row["sealed"])
         known.append(
             Known(
@@ -54,7 +54,7 @@ def _known(stack: "RunningStack") -> list[Known]:
                 held=row["held"],
                 refunded=row["refunded"],
                 provider_order=row["provider_order_id"],
-                provider=SIMULATOR if row["simulated"] else "another",
+                provider=SIMULATOR if row["at_simulator"] else "another",
                 written_off=row["written_off"],
             )
         )

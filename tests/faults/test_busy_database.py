@@ -13,7 +13,7 @@ from tests.faults.clients import order_body
 from tests.faults.stacks import WALLET_LOCK, RunningStack
 from tests.faults.waiting import until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 POOL_TIMEOUT_SECONDS = 2.0
 REQUESTS = 50

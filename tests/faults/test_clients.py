@@ -14,7 +14,7 @@ from tests.faults.clients import order_body
 from tests.faults.stacks import WALLET_LOCK, RunningStack
 from tests.faults.waiting import until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 IMPATIENCE_SECONDS = 0.05
 HANGING_UP = 10

@@ -12,7 +12,7 @@ from tests.faults.roads import Cut, road_to
 from tests.faults.stacks import RunningStack
 from tests.faults.waiting import until
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(300)]
 
 RECOVERY_SECONDS_MAX = 10.0
 """From when the database is back until orders are taken again."""

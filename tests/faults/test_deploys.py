@@ -13,7 +13,7 @@ from tests.faults.clients import ordering
 from tests.faults.stacks import RunningStack
 from tests.faults.waiting import until
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(400)]
 
 ORDERS = 60
 DEPLOYS = 4

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import RunningStack, running_stack, until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 RUNS = 10
 INTERVAL_MINUTES = 43_200

@@ -20,7 +20,7 @@ from tests.faults.conftest import assert_all_is_well
 from tests.faults.stacks import RunningStack, running_stack
 from tests.faults.waiting import until
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(300)]
 
 TRIES_MAX = 30
 SEEN_SECONDS_MAX = 60.0

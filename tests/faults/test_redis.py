@@ -12,7 +12,7 @@ import redis
 from tests.faults.clients import ordering
 from tests.faults.stacks import RunningStack
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(300)]
 
 DOWN_SECONDS = 30.0
 """Twice the longest pause of a worker before it looks for Redis again."""

@@ -15,7 +15,7 @@ import pytest
 from app.core.settings import ENV_FILE_NAME
 from tests.faults.conftest import RunningStack, until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 SEND_WITHIN_SECONDS: Final = 2.0
 """The least that a provider's time-outs can be: a simulator's, by the stack's time scale."""

@@ -16,7 +16,7 @@ from tests.faults import peers
 from tests.faults.stacks import RunningStack
 from tests.faults.waiting import until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 ORDERS = 60
 START_SECONDS_MAX = 60.0

@@ -1,4 +1,4 @@
-"""One stack for all hostile rows: they hurt what is around its processes, and never a process."""
+"""What hostile rows use beside the stack: they hurt what is around processes, never a process."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,12 @@ import pytest
 
 pytest.register_assert_rewrite("tests.faults.hostile.desk")
 
-from tests.faults.conftest import RunningStack, running_stack  # noqa: E402
+from tests.faults.conftest import RunningStack  # noqa: E402
 from tests.faults.hostile.desk import Desk, Shop  # noqa: E402
 from tests.faults.hostile.raw_provider import RawProvider, raw_provider  # noqa: E402
 
 
-@pytest.fixture(scope="package")
-def stack() -> Iterator[RunningStack]:
-    """A stack with two API processes."""
-    with running_stack("--api-processes", "2") as running:
-        yield running
-
-
-@pytest.fixture(scope="package")
+@pytest.fixture
 def desk(stack: RunningStack) -> Iterator[Desk]:
     """The operator's desk at the first of the two."""
     ready = stack.ready()

@@ -27,7 +27,6 @@ from tests.faults.hostile.raw_provider import RawProvider, free_port
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.xdist_group("faults"),
     pytest.mark.slow_fault,
 ]
 

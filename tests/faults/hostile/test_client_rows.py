@@ -23,7 +23,7 @@ from tests.faults.hostile.desk import (
 )
 from tests.faults.hostile.raw_provider import RawProvider, as_json, running, told
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 BELIEVED_SECONDS: Final = 0.5
 """For so long, and no longer, a revoked key may still be believed."""

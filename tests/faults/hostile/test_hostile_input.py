@@ -12,7 +12,7 @@ import pytest
 from tests.faults.conftest import RunningStack
 from tests.faults.hostile.desk import Desk, Shop, new_link, uuid_of
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 CANARY: Final = "c4n4ry"
 HUGE: Final = "1" + "0" * 400

@@ -20,7 +20,6 @@ from tests.faults.hostile.raw_provider import FIRST_ORDER_ID, Call, RawProvider,
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.xdist_group("faults"),
     pytest.mark.slow_fault,
 ]
 

@@ -38,7 +38,6 @@ from tests.faults.hostile.raw_provider import (
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.xdist_group("faults"),
     pytest.mark.slow_fault,
 ]
 

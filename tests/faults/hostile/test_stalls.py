@@ -17,7 +17,6 @@ from tests.faults.hostile.raw_provider import Call, RawProvider, Say
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.xdist_group("faults"),
     pytest.mark.slow_fault,
 ]
 

@@ -23,7 +23,7 @@ from tests.faults.hostile.desk import (
 )
 from tests.faults.hostile.raw_provider import Call, RawProvider, Say, as_json
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.timeout(180)]
 
 APPEND_ONLY: Final = {
     "journal": "kind = kind",
