@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.catalog import finding_repository, mirror_repository, repricing, service
+from app.catalog import finding_repository, mirror_repository, repricing, service, service_routes
 from app.catalog.markup import MarkupRule, markup_basis_points, selling_rate
 from app.catalog.mirror_models import ProviderService
 from app.catalog.models import Service
@@ -124,7 +124,7 @@ async def _prepare(session: Session, wanted: Wanted, selling_currency: str) -> _
 
 async def _make(session: Session, ready: _Ready, by: Actor) -> Service:
     made = await service.create(session, _columns(ready), by=by)
-    await service.add_route(
+    await service_routes.add_route(
         session,
         made.id,
         provider_id=ready.provider.id,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.catalog import service
+from app.catalog import service, service_routes
 from app.catalog.errors import NotAttested, OutreachNotAllowed, RouteExists, RouteQuarantined
 from app.catalog.models import Service
 from app.catalog.router import ServiceId
@@ -42,7 +42,7 @@ router = APIRouter(
 
 async def _read(session: Session, found: Service, currency: str) -> OperatorServiceRead:
     attestation = await service.attestation_of(session, found.id)
-    routes = [RouteRead.of(route) for route in await service.routes_of(session, found.id)]
+    routes = [RouteRead.of(route) for route in await service_routes.routes_of(session, found.id)]
     return OperatorServiceRead.of_all(found, currency, attestation, routes)
 
 
@@ -173,7 +173,7 @@ async def operator_create_route(
 
     async def transaction(session: Session) -> RouteRead:
         provider = await supply.get_public(session, body.provider_id)
-        made = await service.add_route(
+        made = await service_routes.add_route(
             session,
             service_id,
             provider_id=provider.id,
@@ -211,13 +211,13 @@ async def operator_change_route(
 
     async def transaction(session: Session) -> RouteRead:
         columns = body.columns()
-        changed = await service.change_route(session, service_id, route_id, columns)
+        changed = await service_routes.change_route(session, service_id, route_id, columns)
         await audit.record(
             session,
             operator.actor,
             "route.change",
             f"service:{service_id}",
-            {"route_id": service.public_route_id(changed.id), **columns},
+            {"route_id": service_routes.public_route_id(changed.id), **columns},
         )
         return RouteRead.of(changed)
 

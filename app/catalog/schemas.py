@@ -18,7 +18,8 @@ from app.catalog.models import (
     Service,
     ServiceState,
 )
-from app.catalog.service import ATTESTATION_PREFIX, public_route_id
+from app.catalog.service import ATTESTATION_PREFIX
+from app.catalog.service_routes import public_route_id
 from app.catalog.windows import HOURS, Tier
 from app.core.ids import public_id
 from app.core.money import Money

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.catalog import mirror
+from app.catalog import mirror, service_routes
 from app.catalog import service as catalog
 from app.core import work
 from app.core.db import Session
@@ -201,7 +201,7 @@ async def _record_refusals(
     }
     for attempt_id, reason in gone.items():
         route_id = await attempt_repository.route_of(session, attempt_id)
-        await catalog.close_gone_route(session, route_id, reason=reason)
+        await service_routes.close_gone_route(session, route_id, reason=reason)
     if gone:
         await mirror.hasten(session, batch.provider_id)
     for order in await repository.lock_many(session, refusals, OrderState.SUBMITTING):

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.catalog import service as catalog
+from app.catalog import service_routes
 from app.catalog.models import Route
 from app.core import lineage, work
 from app.core.audit import Actor
@@ -122,7 +122,7 @@ async def _possible(session: Session, orders: Sequence[tuple[int, int]]) -> set[
     """Each order with every provider that could have got it: by a route, used now or closed."""
     found = await restore_repository.attempts_of(session, [order_id for order_id, _ in orders])
     for service_id in {service_id for _, service_id in orders}:
-        providers = {one.provider_id for one in await catalog.routes_of(session, service_id)}
+        providers = {one.provider_id for one in await service_routes.routes_of(session, service_id)}
         found |= {
             (order_id, provider_id)
             for order_id, of_service in orders
@@ -190,7 +190,7 @@ async def _candidates(
     for service_id in {order.service_id for order in orders}:
         services[service_id] = {
             route.provider_service
-            for route in await catalog.routes_of(session, service_id)
+            for route in await service_routes.routes_of(session, service_id)
             if route.provider_id == provider.id
         }
     return {
@@ -241,7 +241,7 @@ async def _forgotten_attempt(
     session: Session, provider: Provider, order: Order, listed: Listed
 ) -> Attempt:
     """The try that the database has forgotten, with what it costs by the routes that stand now."""
-    route = _route(await catalog.routes_of(session, order.service_id), provider, listed)
+    route = _route(await service_routes.routes_of(session, order.service_id), provider, listed)
     selling = await ledger.selling_currency(session)
     rate = await supply.rate_to_ours(session, provider.currency, selling or provider.currency)
     if route is None or rate is None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from app.catalog import service as catalog
+from app.catalog import service_routes
 from app.core.runtime import Runtime
 from app.supply import service as supply
 from tests.cli.conftest import Shell
@@ -66,7 +66,7 @@ async def test_findings_are_listed_and_decided(
     assert "decided" in await refuse(shell, "accept", finding)
     assert await run(shell, "findings") == "none\n"
     async with runtime.uow.begin() as session:
-        [route] = await catalog.routes_of(session, service.id)
+        [route] = await service_routes.routes_of(session, service.id)
         acts = await session.scalars(text("SELECT action FROM audit_log ORDER BY seq"))
         assert list(acts) == ["provider.sync", "finding.reject", "finding.accept"]
     assert (route.state, route.cost_micros) == ("open", 900_000)

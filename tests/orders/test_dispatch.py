@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import text
 
-from app.catalog import mirror
+from app.catalog import mirror, service_routes
 from app.catalog import service as catalog
 from app.catalog.mirror import SYNC
 from app.core import work
@@ -220,7 +220,9 @@ async def test_a_service_that_is_gone_closes_its_route_for_all_orders(
     await world.order(service=service)
     await desk.submit(first, refused(K.SERVICE_GONE))
     async with runtime.uow.begin() as session:
-        states = {one.provider_id: one for one in await catalog.routes_of(session, service.id)}
+        states = {
+            one.provider_id: one for one in await service_routes.routes_of(session, service.id)
+        }
     assert (states[first.id].state, states[second.id].state) == ("closed", "open")
     assert states[first.id].closed_reason == "said service_gone"
     later = await world.order(service=service)
@@ -409,16 +411,16 @@ async def test_an_order_without_any_open_route_waits_and_says_so(
     service = await world.service(routes=[provider])
     placed = await world.order(service=service)
     async with runtime.uow.begin() as session:
-        [route] = await catalog.routes_of(session, service.id)
-        await catalog.close_route(session, route.id, reason="test")
+        [route] = await service_routes.routes_of(session, service.id)
+        await service_routes.close_route(session, route.id, reason="test")
     batch = await desk.lease(provider)
     assert isinstance(batch, Batch)
     assert batch.handovers == ()
     order = await world.row(placed)
     assert (order.state, order.wait_reason) == ("queued", "no_route")
     async with runtime.uow.begin() as session:
-        await catalog.change_route(
-            session, service.id, catalog.public_route_id(route.id), {"state": "open"}
+        await service_routes.change_route(
+            session, service.id, service_routes.public_route_id(route.id), {"state": "open"}
         )
     clock.move(dispatch.WAIT_WHILE_CLOSED)
     await desk.submit(provider)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from app.catalog import gauges, mirror, quarantine, repricing
+from app.catalog import gauges, mirror, quarantine, repricing, service_routes
 from app.catalog import service as catalog
 from app.catalog.errors import (
     FindingDecided,
@@ -112,7 +112,7 @@ class Desk:
 
     async def route(self, service: Service) -> Route:
         async with self.runtime.uow.begin() as session:
-            [route] = await catalog.routes_of(session, service.id)
+            [route] = await service_routes.routes_of(session, service.id)
             return route
 
     async def service(self, service: Service) -> Service:
@@ -387,9 +387,9 @@ class TestQuarantine:
         service = await desk.world.service(routes=[RouteTo(provider)])
         assert closed(await desk.route(service)) == "vanished"
 
-        route = catalog.public_route_id((await desk.route(service)).id)
+        route = service_routes.public_route_id((await desk.route(service)).id)
         async with desk.runtime.uow.begin() as session:
-            await catalog.change_route(session, service.id, route, {"state": "open"})
+            await service_routes.change_route(session, service.id, route, {"state": "open"})
         await desk.sync(provider)
         assert closed(await desk.route(service)) == "quarantine"
         assert (await desk.finding()).kind == "vanished"
@@ -429,8 +429,8 @@ class TestQuarantine:
         route = await desk.route(service)
         async with desk.runtime.uow.begin() as session:
             with pytest.raises(RouteQuarantined):
-                await catalog.change_route(
-                    session, service.id, catalog.public_route_id(route.id), {"state": "open"}
+                await service_routes.change_route(
+                    session, service.id, service_routes.public_route_id(route.id), {"state": "open"}
                 )
         second = await desk.world.service(routes=[RouteTo(provider)])
         assert closed(await desk.route(second)) == "quarantine"
@@ -441,8 +441,8 @@ class TestQuarantine:
         provider, service = await desk.open()
         route = await desk.route(service)
         async with desk.runtime.uow.begin() as session:
-            await catalog.change_route(
-                session, service.id, catalog.public_route_id(route.id), {"state": "closed"}
+            await service_routes.change_route(
+                session, service.id, service_routes.public_route_id(route.id), {"state": "closed"}
             )
         await desk.sync(provider, listed(rate="5.00"))
         await desk.accept(await desk.finding())

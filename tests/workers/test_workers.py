@@ -13,7 +13,7 @@ import pytest
 from arq.connections import ArqRedis
 from sqlalchemy import text
 
-from app.catalog import service as catalog
+from app.catalog import service_routes
 from app.catalog.mirror import SYNC
 from app.core import work
 from app.core.clock import Clock
@@ -718,7 +718,7 @@ async def test_orders_without_a_route_find_one_that_was_opened_later(
     await worker.until_idle("dispatch")
     second = await world.provider(simulator=simulator)
     async with runtime.uow.begin() as session:
-        await catalog.add_route(
+        await service_routes.add_route(
             session,
             service.id,
             provider_id=second.id,

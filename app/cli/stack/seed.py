@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from app.catalog import service as catalog
+from app.catalog import service_routes
 from app.catalog.models import DeliveryMethod, ServiceState
 from app.cli.context import actor
 from app.cli.refusals import CommandFailed
@@ -184,17 +185,17 @@ async def _add_service(session: Session, seed: SeedService, *, operator_id: UUID
 
 async def _ensure_routes(session: Session, plan: RoutePlan) -> None:
     """Add what is missing; a simulator of another data folder, which is gone, makes way."""
-    routes = await catalog.routes_of(session, plan.service.id)
+    routes = await service_routes.routes_of(session, plan.service.id)
     missing = {one.id for one in plan.providers} - {route.provider_id for route in routes}
     if not missing:
         return
     for route in routes:
         provider = await supply.get(session, route.provider_id)
         if provider.simulated and route.state == "open":
-            await catalog.close_route(session, route.id, reason="its simulator is gone")
+            await service_routes.close_route(session, route.id, reason="its simulator is gone")
     for priority, provider in enumerate(plan.providers, start=1):
         if provider.id in missing:
-            await catalog.add_route(
+            await service_routes.add_route(
                 session,
                 plan.service.id,
                 provider_id=provider.id,

@@ -1,0 +1,124 @@
+"""The routes of services: which provider's service delivers one of ours, and whether it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from app.catalog import finding_repository, mirror_repository, repository
+from app.catalog.errors import RouteExists, RouteQuarantined
+from app.catalog.models import Route
+from app.catalog.service import ROUTES_PER_SERVICE_MAX, get
+from app.core.db import Session
+from app.core.errors import FieldProblem, InvalidInput, NotFound
+from app.core.ids import new_id, parse_public_id, public_id
+from app.core.logging import get_logger
+from app.core.money import Money
+from app.core.uow import now_of
+from app.providers.forms import ServiceType
+from app.supply import service as supply
+
+log = get_logger(__name__)
+
+ROUTE_PREFIX: Final = "rte"
+QUARANTINE: Final = "quarantine"
+VANISHED: Final = "vanished"
+CLOSED_BY_OPERATOR: Final = "operator"
+
+
+async def add_route(
+    session: Session,
+    service_id: int,
+    *,
+    provider_id: UUID,
+    provider_service: str,
+    cost: Money,
+    priority: int,
+    link_exclusive: bool = True,
+) -> Route:
+    """Let a provider's service deliver one of ours. Raises RouteExists for a second time, and
+    InvalidInput for a provider that cannot take orders of the service's type.
+
+    Over what stands in quarantine the route is closed until that is over, and over what its
+    provider sells no more until an operator opens it.
+    """
+    sold = await get(session, service_id)
+    provider = await supply.get(session, provider_id)
+    if not supply.takes(provider.adapter, ServiceType(sold.type)):
+        rule = f"cannot take {sold.type}: its dialect has no such orders"
+        raise InvalidInput(errors=(FieldProblem("/provider_id", rule),))
+    if len(await routes_of(session, service_id)) >= ROUTES_PER_SERVICE_MAX:
+        limit = f"a service has at most {ROUTES_PER_SERVICE_MAX} routes"
+        raise InvalidInput(errors=(FieldProblem("/provider_service", limit),))
+    closed_reason = await _closed_from_the_start(session, provider_id, provider_service)
+    route = Route(
+        id=new_id(),
+        service_id=service_id,
+        provider_id=provider_id,
+        provider_service=provider_service,
+        cost_micros=cost.micros,
+        priority=priority,
+        link_exclusive=link_exclusive,
+        state="closed" if closed_reason else "open",
+        closed_reason=closed_reason,
+        created_at=now_of(session),
+    )
+    if not await repository.insert_route(session, route):
+        raise RouteExists
+    return route
+
+
+async def _closed_from_the_start(
+    session: Session, provider_id: UUID, provider_service: str
+) -> str | None:
+    if await finding_repository.stands(session, provider_id, provider_service):
+        return QUARANTINE
+    mirrored = await mirror_repository.find(session, provider_id, provider_service)
+    return VANISHED if mirrored is not None and mirrored.gone_at is not None else None
+
+
+async def routes_of(session: Session, service_id: int) -> Sequence[Route]:
+    return await repository.routes_of(session, service_id, limit=ROUTES_PER_SERVICE_MAX)
+
+
+async def change_route(
+    session: Session, service_id: int, public_route_id: str, fields: dict[str, Any]
+) -> Route:
+    """Change what a route costs, its place, or its use; orders under way keep the route they took.
+
+    Raises RouteQuarantined for opening one over which a finding stands.
+    """
+    route_id = parse_public_id(ROUTE_PREFIX, public_route_id)
+    route = route_id and await repository.find_route(session, service_id, route_id)
+    if not route:
+        raise NotFound
+    if "state" in fields:
+        is_open = fields["state"] == "open"
+        if is_open and await finding_repository.stands(
+            session, route.provider_id, route.provider_service
+        ):
+            raise RouteQuarantined
+        fields = fields | {"closed_reason": None if is_open else CLOSED_BY_OPERATOR}
+    for name, value in fields.items():
+        setattr(route, name, value)
+    await session.flush()  # a refusal of the database must show here, in the edge's block
+    return route
+
+
+async def close_route(session: Session, route_id: UUID, *, reason: str) -> None:
+    """Take a route out of use; only an operator opens it again."""
+    await repository.change_route(session, route_id, {"state": "closed", "closed_reason": reason})
+
+
+async def close_gone_route(session: Session, route_id: UUID, *, reason: str) -> None:
+    """Take a route out of use because its provider says that what it leads to is gone; with its
+    last open route a service goes off sale.
+    """
+    await close_route(session, route_id, reason=reason)
+    for service_id in await repository.end_sale_without_routes(session, route_id):
+        log.warning("service_off_sale", service_id=service_id, why=reason)
+
+
+def public_route_id(route_id: UUID) -> str:
+    return public_id(ROUTE_PREFIX, route_id)
