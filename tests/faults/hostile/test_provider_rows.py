@@ -48,11 +48,12 @@ TOTAL_SECONDS: Final = 2.0
 
 def date_back(stack: RunningStack, order_ids: list[int], hours: int) -> None:
     """Let time pass for these unknown orders: their sending is longer ago, their next look due."""
-    stack.sql(
-        "UPDATE attempts SET sending_at = sending_at - make_interval(hours => $2)"
-        " WHERE order_id = ANY($1)",
-        *(order_ids, hours),
-    )
+    for table, moment in (("attempts", "sending_at"), ("inquiries", "sent_at")):
+        stack.sql(
+            f"UPDATE {table} SET {moment} = {moment} - make_interval(hours => $2)"  # noqa: S608 - ours
+            " WHERE order_id = ANY($1)",
+            *(order_ids, hours),
+        )
     stack.sql(
         "UPDATE work SET due_at = clock_timestamp() WHERE kind = 'reconcile' AND ref = ANY($1)",
         [str(order_id) for order_id in order_ids],
