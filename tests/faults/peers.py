@@ -26,6 +26,8 @@ def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
     # Without compiled modules each of the processes would spend seconds on compiling its own.
     unwanted = ("SMMOS_", "PYTHONDONTWRITEBYTECODE")
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(unwanted)}
+    # A reseller's pace is not what these tests are about.
+    settings = {"rate_limit_default_per_minute": "100000"} | settings
     told = {f"SMMOS_{name.upper()}": text for name, text in settings.items()}
     return inherited | {"SMMOS_DATA_DIR": str(data_dir)} | told
 

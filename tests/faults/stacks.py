@@ -152,6 +152,17 @@ class RunningStack:
     def violations(self) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self.sql("SELECT * FROM violations()")]
 
+    def lane_of(self, order_ids: Sequence[int]) -> str:
+        """The one lane in which these orders wait to be handed over."""
+        [lane] = {
+            row["lane"]
+            for row in self.sql(
+                "SELECT lane FROM work WHERE kind = 'dispatch' AND ref = ANY($1)",
+                [str(order_id) for order_id in order_ids],
+            )
+        }
+        return str(lane)
+
     @contextmanager
     def worker_away(self) -> Iterator[None]:
         """The stack's worker is stopped inside the block, with no transaction open."""
@@ -233,8 +244,7 @@ def running_stack(*options: str, program: str = "app.cli") -> Iterator[RunningSt
     # Not pytest's own folder: as root the servers run as another user, who could not reach it.
     folder = Path(tempfile.mkdtemp(prefix="smmos-faults-"))
     ready_file = folder / "ready.json"
-    # A reseller's pace is not what these tests are about.
-    environment = environment_of(folder / "data", rate_limit_default_per_minute="100000")
+    environment = environment_of(folder / "data")
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [

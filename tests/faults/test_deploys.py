@@ -100,7 +100,6 @@ def test_an_older_worker_leaves_alone_what_it_does_not_know(stack: RunningStack)
     unknown_kind = (
         "INSERT INTO work (kind, lane, ref, due_at) VALUES ('of-tomorrow', 'main', '1', now())"
     )
-    lanes = "SELECT lane FROM work WHERE kind IN ('dispatch', 'follow')"
     untouched = "SELECT tries, lease_token FROM work WHERE kind = $1 AND ref = ANY($2)"
 
     async def ring(lane: str) -> None:
@@ -113,8 +112,7 @@ def test_an_older_worker_leaves_alone_what_it_does_not_know(stack: RunningStack)
     with stack.worker_away(), peers.worker(stack, spoilt="before-follow") as older:
         stack.sql(unknown_kind)
         order_ids = stack.place_many(10)
-        [lane] = {row["lane"] for row in stack.sql(lanes)}
-        asyncio.run(ring(lane))
+        asyncio.run(ring(stack.lane_of(order_ids)))
         until(lambda: stack.states(order_ids) == {"in_progress": 10}, 60, "all are handed over")
         later = stack.place_many(5)
         until(lambda: stack.states(later) == {"in_progress": 5}, 30, "rings of tomorrow do no harm")

@@ -165,8 +165,7 @@ def test_two_workers_and_doubled_rings_give_each_order_one_attempt(stack: Runnin
         pools = "SELECT count(DISTINCT client_port) > 1 AS both FROM pg_stat_activity"
         until(lambda: stack.sql(sees) and stack.sql(pools)[0]["both"], 60, "both work")
         order_ids = stack.place_many(ORDERS)
-        [lane] = {row["lane"] for row in stack.sql("SELECT lane FROM work WHERE kind = 'dispatch'")}
-        asyncio.run(ring(lane, 50))
+        asyncio.run(ring(stack.lane_of(order_ids), 50))
         stack.until_over(order_ids)
         assert second.poll() is None
     assert stack.states(order_ids) == {"completed": ORDERS}
