@@ -23,6 +23,7 @@ PROCESSES = 3
 
 
 @pytest.mark.fault(43)
+@pytest.mark.slow_fault
 def test_sigterm_of_the_worker_under_load_makes_no_order_unknown(stack: RunningStack) -> None:
     stack.make_submits_slow()
     under_way = "SELECT 1 FROM orders WHERE state = 'submitting' LIMIT 1"

@@ -100,6 +100,8 @@ async def kill_while_it_starts(stack: RunningStack, number: int) -> int:
         await connection.close()
 
 
+@pytest.mark.fault(4)
+@pytest.mark.slow_fault
 def test_ten_runs_are_ten_orders_though_their_worker_is_killed_and_the_clock_moves(
     stack: RunningStack,
 ) -> None:
@@ -129,6 +131,8 @@ def test_ten_runs_are_ten_orders_though_their_worker_is_killed_and_the_clock_mov
     assert stack.violations() == []
 
 
+@pytest.mark.fault(4)
+@pytest.mark.slow_fault
 def test_canceled_after_run_four_the_money_of_six_runs_is_back(stack: RunningStack) -> None:
     bought = buy(stack)
     number = bought["id"]

@@ -92,6 +92,8 @@ def taken(stack: RunningStack, order_id: int) -> int:
     return sum(1 for one in stack.accepted() if one["link"] == link)
 
 
+@pytest.mark.fault(6)
+@pytest.mark.slow_fault
 def test_woken_within_its_lease_it_gives_the_order_back_unsent(stack: RunningStack) -> None:
     with worker_asleep(stack):
         [order_id] = stack.place_many(1)
@@ -108,6 +110,7 @@ def test_woken_within_its_lease_it_gives_the_order_back_unsent(stack: RunningSta
     assert taken(stack, order_id) == 1
 
 
+@pytest.mark.fault(6)
 def test_woken_after_its_lease_it_sends_nothing_and_the_order_stays_as_the_sweeper_judged_it(
     stack: RunningStack,
 ) -> None:

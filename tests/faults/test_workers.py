@@ -71,6 +71,7 @@ def place_and_lose_the_worker(stack: RunningStack, *, spoilt: str) -> int:
 
 
 @pytest.mark.fault(1)
+@pytest.mark.slow_fault
 def test_a_worker_killed_before_it_sends_leaves_an_order_that_another_sends_once(
     stack: RunningStack,
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_worker_killed_before_the_first_byte_leaves_an_order_unknown_and_its_m
 
 
 @pytest.mark.fault(3)
+@pytest.mark.slow_fault
 def test_an_order_taken_from_a_worker_that_died_is_found_under_the_providers_id(
     stack: RunningStack,
 ) -> None:

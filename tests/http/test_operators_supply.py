@@ -476,7 +476,7 @@ class TestRoutes:
             "closed_reason": "operator",
         }
 
-        monkeypatch.setattr("app.catalog.service.ROUTES_PER_SERVICE_MAX", 1)
+        monkeypatch.setattr("app.catalog.service_routes.ROUTES_PER_SERVICE_MAX", 1)
         one_more = await call(client, operator, "POST", path, body | {"provider_service": "102"})
         assert pointers(problem(one_more, 422, "invalid-input")) == ["/provider_service"]
 

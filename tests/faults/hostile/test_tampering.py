@@ -112,6 +112,7 @@ def checked_by_the_worker(stack: RunningStack) -> None:
 
 
 @pytest.mark.fault(47)
+@pytest.mark.slow_fault
 @pytest.mark.parametrize("what", DRILLS)
 def test_who_changes_the_books_behind_their_guards_is_found_within_one_cycle(
     stack: RunningStack, desk: Desk, shop: Shop, what: str
