@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from app.core import lineage
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.money import Money
@@ -39,11 +40,16 @@ async def end_running(session: Session, order: Order, given: Concession) -> None
     """End a running order by a claim on it: the amount goes back, the rest is earned.
 
     Its provider is asked to stop; what it delivers or charges from now on is the house's loss. The
-    order is locked, with its work. Raises OrderStateConflict while it is being handed over.
+    order is locked, with its work. Raises OrderStateConflict while it is being handed over, and in a
+    restored database for one that may have been.
     """
     state = OrderState(order.state)
     if state is OrderState.SUBMITTING:
         raise OrderStateConflict("The order is being handed over: try again in a minute")
+    if state in _NOT_HANDED_ON and await lineage.is_restored(session):
+        raise OrderStateConflict(
+            "The database was restored and is not vouched for: the order may have been handed over"
+        )
     is_whole = given.amount == Money(order.charge)
     end = End(
         Move.DECIDE_CLAIM,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.core import work
+from app.core import lineage, work
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -109,7 +109,8 @@ async def decide_due(
     decides nothing, and what is decided stays so.
 
     `heard` is None where nobody was asked. A running order whose provider could not be heard is
-    left for later; after a day the rules are told that it is silent.
+    left for later; after a day the rules are told that it is silent. In a restored database nothing
+    is decided: what it takes for waiting may have been handed over since its backup.
     """
     if not await work.lock_held(session, lease, [str(claim_id)]):
         FENCED.labels(CLAIM).inc()
@@ -119,6 +120,9 @@ async def decide_due(
         await work.finish(session, CLAIM, [str(claim_id)])
         return
     scale = await scale_of(session, order, time_scale)
+    if await lineage.is_restored(session):
+        await _later(session, claim, LOOK_AGAIN / scale)
+        return
     if claim.state == ClaimState.AWAITING_SECOND:
         await _later(session, claim, LOOK_AGAIN / scale)
         return

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.catalog import service as catalog
 from app.catalog.windows import Tier
-from app.core import work
+from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.clock import rfc3339
 from app.core.db import Session
@@ -49,7 +49,8 @@ async def file(
     actor: Actor,
     time_scale: float,
 ) -> Claim:
-    """Claim on an order of this book; what the facts decide is decided at once.
+    """Claim on an order of this book; what the facts decide is decided at once, except in a
+    restored database, whose facts may be out of date.
 
     Raises NotFound, ClaimNeedsRun, ClaimWindowClosed, ClaimOpen.
     """
@@ -85,6 +86,9 @@ async def file(
     filed = Happening(FILED, actor, description, rule=FILED, clause=_FILING_CLAUSE)
     await repository.insert(session, claim, filed)
     await conceding.tell(session, order, "claim_filed", actor, told_of(claim) | {"reason": reason})
+    if await lineage.is_restored(session):
+        await work.put(session, CLAIM, str(claim.id))
+        return claim
     return await decide(session, claim, order, time_scale=scale)
 
 
