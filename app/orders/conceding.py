@@ -40,8 +40,8 @@ async def end_running(session: Session, order: Order, given: Concession) -> None
     """End a running order by a claim on it: the amount goes back, the rest is earned.
 
     Its provider is asked to stop; what it delivers or charges from now on is the house's loss. The
-    order is locked, with its work. Raises OrderStateConflict while it is being handed over, and in a
-    restored database for one that may have been.
+    order is locked, with its work. Raises OrderStateConflict while it is being handed over, and
+    in a restored database for one that may have been.
     """
     state = OrderState(order.state)
     if state is OrderState.SUBMITTING:

@@ -76,8 +76,9 @@ class Facts:
     `ordered` is what delivery counts, none where nobody can; `remains` is what of it was last told
     to be undelivered. `refunded` is all that has gone back of the charge, `credited` the part of it
     that was for something else than missing delivery. A provider is `silent` that was asked how
-    the order stands and has long not answered. `time_scale` shortens waits where simulators
-    deliver.
+    the order stands and has long not answered. Of an order that was ended `by_claim` the last word
+    of its provider is not known: `remains` is the most that may be undelivered. `time_scale`
+    shortens waits where simulators deliver.
     """
 
     reason: Reason
@@ -93,6 +94,7 @@ class Facts:
     credited: Money = ZERO
     forfeited: Money = ZERO
     silent: bool = False
+    by_claim: bool = False
     time_scale: float = 1.0
 
     @property
@@ -258,18 +260,32 @@ def _open_question(facts: Facts) -> Decision | None:
 
 
 def _share_unknown(facts: Facts) -> Decision:
-    if facts.state in ENDED:
+    if facts.state not in ENDED:
         return Decision(
-            Outcome.REFUSE,
-            Rule.ALREADY_REFUNDED,
-            f"What was not delivered has gone back already: {facts.refunded} of {facts.charge}.",
+            Outcome.HAND_OVER,
+            Rule.SHARE_UNKNOWN,
+            "How much of it was delivered is not counted by itself; a person finds out.",
+            until=facts.now + LOOK_AGAIN / facts.time_scale,
+        )
+    if facts.by_claim and _at_most(facts):
+        return Decision(
+            Outcome.HAND_OVER,
+            Rule.SHARE_UNKNOWN,
+            f"An earlier claim ended the order and gave {facts.refunded} back. How much of the rest"
+            " was delivered is not counted by itself; a person finds out.",
         )
     return Decision(
-        Outcome.HAND_OVER,
-        Rule.SHARE_UNKNOWN,
-        "How much of it was delivered is not counted by itself; a person finds out.",
-        until=facts.now + LOOK_AGAIN / facts.time_scale,
+        Outcome.REFUSE,
+        Rule.ALREADY_REFUNDED,
+        f"What was not delivered has gone back already: {facts.refunded} of {facts.charge}.",
     )
+
+
+def _at_most(facts: Facts) -> Money:
+    """What could still go back if nothing was delivered after the last word of the provider."""
+    if facts.ordered is None or facts.remains is None:
+        return facts.left
+    return Share(facts.remains, facts.ordered).of(facts)
 
 
 def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
@@ -285,6 +301,8 @@ def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
 def share_of(facts: Facts) -> Share | None:
     """What of the order was not delivered; None where nobody can say."""
     whole = facts.ordered or 1
+    if facts.by_claim:
+        return None
     match facts.state:
         case OrderState.COMPLETED:
             return Share(0, whole)

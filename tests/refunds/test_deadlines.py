@@ -17,6 +17,7 @@ from tests.fixtures.world import World
 from tests.refunds.conftest import DAY, HOUR, WEEK, OpenShop, Shop
 
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.mark.policy("REF-6")
@@ -262,3 +263,22 @@ async def test_a_claim_whose_worker_died_is_decided_by_another(
     await shop.worker.upkeep()
     await shop.worker.drain(CLAIM)
     assert (await shop.read(claim))["status"] == "approved"
+
+
+class TestAnOrderThatAClaimHasEnded:
+    async def test_what_was_delivered_since_is_not_given_back_by_an_old_figure(
+        self, shop: Shop
+    ) -> None:
+        order_id = await shop.running()
+        shop.clock.move(MINUTE)
+        await shop.worker.follow(shop.provider)
+        assert (await shop.world.row(order_id)).remains == 1000
+        claim = await shop.filed(order_id, "not-as-described")
+        await shop.act(await shop.world.operator(), claim, "approve", amount="0.10")
+        await shop.delivered(order_id, 1000)
+
+        second = await shop.filed(order_id)
+
+        assert second["decision"]["rule"] == "share-unknown"
+        assert (second["status"], second["refund"]) == ("under_review", None)
+        assert await shop.balance() == "9.20"

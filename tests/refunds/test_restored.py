@@ -15,15 +15,13 @@ Restore = Callable[[], Awaitable[None]]
 async def restore(runtime: Runtime) -> AsyncIterator[Restore]:
     """Lets the database find itself elsewhere; at the end it is at home again."""
 
-    async def move(identity: str) -> None:
-        async with runtime.uow.begin() as session:
-            await session.execute(text(f"UPDATE database_lineage SET identity = {identity}"))
-
     async def restored() -> None:
-        await move("'elsewhere'")
+        async with runtime.uow.begin() as session:
+            await session.execute(text("UPDATE database_lineage SET identity = 'elsewhere'"))
 
     yield restored
-    await move("database_identity()")
+    async with runtime.uow.begin() as session:
+        await session.execute(text("UPDATE database_lineage SET identity = database_identity()"))
 
 
 async def test_a_due_claim_is_decided_only_once_somebody_has_vouched(
