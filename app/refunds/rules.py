@@ -18,6 +18,7 @@ LOOK_AGAIN: Final = timedelta(hours=1)
 """What a person has to find out may show by itself: so often the facts are looked at again."""
 
 _ONE_SECOND: Final = timedelta(seconds=1)
+_BY_DELIVERY: Final = frozenset({Reason.NOT_DELIVERED, Reason.TECHNICAL_FAILURE})
 _NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 _NOT_KNOWN: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
 
@@ -149,6 +150,11 @@ def closes_at(*, opens: datetime, deliver_by: datetime, tier: Tier) -> datetime:
 def is_in_time(*, filed_at: datetime, closes: datetime) -> bool:
     """The edge is inside, to the whole second."""
     return filed_at - closes < _ONE_SECOND
+
+
+def is_to_ask_first(reason: str, state: str, *, is_due: bool) -> bool:
+    """Whether a claim is decided by what its provider delivers to this moment."""
+    return is_due and state == OrderState.IN_PROGRESS and reason in _BY_DELIVERY
 
 
 def decide(facts: Facts) -> Decision:

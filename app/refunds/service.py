@@ -49,8 +49,9 @@ async def file(
     actor: Actor,
     time_scale: float,
 ) -> Claim:
-    """Claim on an order of this book; what the facts decide is decided at once, except in a
-    restored database, whose facts may be out of date.
+    """Claim on an order of this book; what the facts decide is decided at once, but for facts
+    that may be out of date: a due order in progress is asked about first, and in a restored
+    database all claims wait.
 
     Raises NotFound, ClaimNeedsRun, ClaimWindowClosed, ClaimOpen.
     """
@@ -86,7 +87,9 @@ async def file(
     filed = Happening(FILED, actor, description, rule=FILED, clause=_FILING_CLAUSE)
     await repository.insert(session, claim, filed)
     await conceding.tell(session, order, "claim_filed", actor, told_of(claim) | {"reason": reason})
-    if await lineage.is_restored(session):
+    if rules.is_to_ask_first(claim.reason, order.state, is_due=now >= deadline) or (
+        await lineage.is_restored(session)
+    ):
         await work.put(session, CLAIM, str(claim.id))
         return claim
     return await decide(session, claim, order, time_scale=scale)

@@ -130,6 +130,29 @@ async def test_a_custom_order_waits_for_its_promised_date(open_shop: OpenShop) -
     assert await shop.decided(claim) == ("approved", "REF-6", "0.90")
 
 
+@pytest.mark.policy("REF-6")
+@pytest.mark.parametrize("reason", ["not-delivered", "technical-failure"])
+async def test_a_running_order_claimed_on_at_its_deadline_is_asked_about_first(
+    reason: str, shop: Shop
+) -> None:
+    order_id = await shop.running()
+    shop.clock.move(MINUTE)
+    await shop.worker.follow(shop.provider)
+    assert (await shop.world.row(order_id)).remains == 1000
+    await shop.delivered(order_id, 999)  # which nobody has heard of yet
+    shop.clock.move(WEEK - MINUTE)
+
+    claim = await shop.filed(order_id, reason)
+    assert (claim["status"], claim["refund"]) == ("awaiting_deadline", None)
+    await shop.decide()
+
+    expected = {
+        "not-delivered": ("approved", "REF-3", "0.0009"),
+        "technical-failure": ("refused", "REF-1", None),
+    }
+    assert await shop.decided(claim) == expected[reason]
+
+
 async def test_a_simulators_claim_waits_as_long_as_time_is_scaled(
     shop: Shop, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
