@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -33,6 +34,15 @@ async def listen(session: Session, order: Order, provider_id: UUID) -> None:
     if supply.can(await supply.get(session, provider_id), Capability.POLLS):
         due_at = now_of(session) + LISTEN_AFTER
         await work.put(session, FOLLOW, str(order.id), lane=str(provider_id), due_at=due_at)
+
+
+async def stop_listening(session: Session, refs: Collection[str], *, time_scale: float) -> None:
+    """Ask no more about those of these orders that ended too long ago, whose provider is silent.
+    Their work is held.
+    """
+    before = now_of(session) - LISTENED_FOR_MAX / time_scale
+    over = await repository.ended_before(session, [int(ref) for ref in refs], before)
+    await work.finish(session, FOLLOW, [str(order_id) for order_id in over])
 
 
 async def hear_late(

@@ -4,8 +4,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from app.core.runtime import Runtime
+from app.orders.late_words import LISTENED_FOR_MAX
 from app.orders.service import FOLLOW
 from app.orders.states import OrderState
 from app.refunds import clock
@@ -289,6 +291,41 @@ async def test_a_claim_whose_worker_died_is_decided_by_another(
 
 
 class TestAnOrderThatAClaimHasEnded:
+    async def test_is_not_asked_about_for_ever_where_its_provider_is_silent(
+        self, shop: Shop
+    ) -> None:
+        await shop.filed(await shop.running())
+        shop.clock.move(WEEK)
+        await shop.decide()
+        await shop.simulator.faults(status_500=1.0)
+        await self._polled(shop, after=LISTENED_FOR_MAX - HOUR)
+        assert await self._is_followed(shop)
+        await self._polled(shop, after=HOUR)
+        assert not await self._is_followed(shop)
+
+    async def test_nor_where_its_provider_cannot_be_asked_any_more(
+        self, shop: Shop, runtime: Runtime
+    ) -> None:
+        await shop.filed(await shop.running())
+        shop.clock.move(WEEK)
+        await shop.decide()
+        async with runtime.uow.begin() as session:
+            await session.execute(text("UPDATE providers SET adapter = 'manual'"))
+        await self._polled(shop, after=HOUR)
+        assert await self._is_followed(shop)
+        await self._polled(shop, after=LISTENED_FOR_MAX)
+        assert not await self._is_followed(shop)
+
+    async def _polled(self, shop: Shop, *, after: timedelta) -> None:
+        shop.clock.move(after)
+        await shop.worker.drain(FOLLOW, str(shop.provider.id))
+
+    async def _is_followed(self, shop: Shop) -> bool:
+        shop.clock.move(2 * DAY)  # when whatever is there is due
+        found = await shop.worker.due_lanes(FOLLOW)
+        shop.clock.move(-2 * DAY)
+        return bool(found)
+
     async def test_what_was_delivered_since_is_not_given_back_by_an_old_figure(
         self, shop: Shop
     ) -> None:
