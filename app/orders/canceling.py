@@ -113,12 +113,13 @@ async def _promise(session: Session, order: Order, provider_id: UUID, actor: Act
     await work.put(session, CANCEL, str(order.id), lane=str(provider_id))
 
 
-async def ask_once(session: Session, order: Order, *, actor: Actor) -> None:
-    """Have the provider asked to end an order in progress, where it can and never was asked to.
+async def ask_to_end(session: Session, order: Order, *, actor: Actor) -> None:
+    """Have the provider asked to end an order in progress, where it can and was not asked already;
+    one that refused is asked anew after a while.
 
     It is the house's own wish: whether its service lets resellers cancel does not matter.
     """
-    if order.cancel_state is not None or order.provider_id is None:
+    if _stands(session, order) or order.provider_id is None:
         return
     if supply.can(await supply.get(session, order.provider_id), Capability.CANCEL):
         await _promise(session, order, order.provider_id, actor)
