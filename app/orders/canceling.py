@@ -126,7 +126,7 @@ async def ask_to_end(session: Session, order: Order, *, actor: Actor) -> None:
 
 
 async def ask_to_stop(session: Session, order: Order, provider_id: UUID, *, actor: Actor) -> None:
-    """Have the provider asked to stop an order that a claim has ended; whatever its service lets
+    """Have the provider asked to stop an order that we have ended; whatever its service lets
     resellers do, and unless it was asked already. One that takes no cancels delivers on.
     """
     provider = await supply.get(session, provider_id)
@@ -223,7 +223,7 @@ async def record_cancel_answers(
 
 
 async def _lock_held(session: Session, batch: CancelBatch) -> list[Order]:
-    """The orders to record, locked. One that has ended is to be asked no more, unless a claim has
+    """The orders to record, locked. One that has ended is to be asked no more, unless we have
     ended it: only then is there still work to be held.
     """
     await work.lock_refs(session, batch.lease.refs)

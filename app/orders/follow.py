@@ -64,7 +64,7 @@ RECORDED_TOGETHER_MAX: Final = 10
 LEASE_MARGIN_SECONDS: Final = 15.0
 PUT_OFF_MAX: Final = 1000
 _FOLLOWED: Final = (OrderState.IN_PROGRESS, OrderState.PARTIAL, OrderState.CANCELED)
-"""One that has ended is still followed where a claim ended it; the work of others is gone."""
+"""One that has ended is still followed where we have ended it; the work of others is gone."""
 
 UNPOLLED_EVERY: Final = timedelta(days=1)
 """How far off the poll of an order is put that cannot be polled."""
@@ -171,7 +171,7 @@ async def record_failure(
     session: Session, poll: Poll, *, retry_after_seconds: float | None, answered: bool
 ) -> None:
     """The call gave nothing: every order is asked about again later, and none has changed;
-    but those that a claim ended long ago.
+    but those that we ended long ago.
 
     May be run again: it counts against the provider only while the lease is held.
     """
@@ -219,7 +219,7 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
             )
     for due_at, refs in due.items():
         await work.put_back(session, FOLLOW, refs, due_at=due_at)
-    await work.finish(session, FOLLOW, held - {str(order.id) for order in orders})
+    await work.finish(session, FOLLOW, held.difference(*due.values()))
     if held:
         await protection.record_read_answers(session, poll.provider_id, probe=poll.probe)
 

@@ -1,4 +1,4 @@
-"""What a provider still says of an order that a claim has ended: observed, and the house's loss."""
+"""What a provider still says of an order that we have ended: observed, and the house's loss."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OVER: Final = FINAL | {ProviderState.EXPIRED}
 
 
 async def listen(session: Session, order: Order, provider_id: UUID) -> None:
-    """Go on asking how an order stands that a claim has ended, where anybody can be asked."""
+    """Go on asking how an order stands that we have ended, where anybody can be asked."""
     if supply.can(await supply.get(session, provider_id), Capability.POLLS):
         due_at = now_of(session) + LISTEN_AFTER
         await work.put(session, FOLLOW, str(order.id), lane=str(provider_id), due_at=due_at)
@@ -69,7 +69,7 @@ async def hear_late(
     if is_final and attempt is not None:
         await attempt_repository.keep_charge(session, attempt.id, answer.charge_micros)
         said["loss"] = _count_loss(attempt, answer, provider_name)
-    await _observe(session, order, {"after_claim": True, "provider": said})
+    await _observe(session, order, {"after_end": True, "provider": said})
     return not (is_final or given_up)
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app.core.runtime import Runtime
+from app.orders import attempt_repository
 from app.orders.late_words import LISTENED_FOR_MAX
 from app.orders.service import FOLLOW
 from app.orders.states import OrderState
@@ -259,6 +261,8 @@ class TestWhatTheProviderDoesAfterwards:
         assert (
             late["data"]["provider"]["loss"] == detail["attempts"][0]["provider_charge"]["amount"]
         )
+        await shop.worker.lose_leases()
+        await shop.worker.upkeep()
         assert not await shop.worker.due_lanes(FOLLOW)
 
     async def test_one_that_delivers_all_the_same_changes_nothing(self, shop: Shop) -> None:
@@ -291,6 +295,50 @@ async def test_a_claim_whose_worker_died_is_decided_by_another(
 
 
 class TestAnOrderThatAClaimHasEnded:
+    async def test_is_stopped_where_only_an_answer_to_its_attempt_gives_it_an_id(
+        self, shop: Shop, runtime: Runtime
+    ) -> None:
+        claim, order_id = await self._lost(shop, runtime)
+
+        answer = await shop.act(await shop.world.operator(), claim, "approve")
+        await shop.worker.until_idle("cancel")
+
+        assert answer.status_code == 200
+        row = await shop.world.row(order_id)
+        assert (row.state, row.reason, row.refunded) == ("canceled", "refund_claim", 900_000)
+        assert (row.provider_id, row.cancel_state) == (shop.provider.id, "asked")
+        assert await self._is_followed(shop)
+        assert await self._searches_on(runtime) == 0
+
+    async def test_is_not_searched_for_any_more(self, shop: Shop, runtime: Runtime) -> None:
+        claim, order_id = await self._lost(shop, runtime, told=False)
+        await shop.act(await shop.world.operator(), claim, "approve")
+        row = await shop.world.row(order_id)
+        assert (row.state, row.provider_order_id) == ("canceled", None)
+        assert await self._searches_on(runtime) == 0
+
+    async def _lost(
+        self, shop: Shop, runtime: Runtime, *, told: bool = True
+    ) -> tuple[dict[str, Any], int]:
+        """An unknown order with a claim; it may be told which id its provider gave it."""
+        await shop.simulator.speed(units_per_second=0)
+        await shop.simulator.faults(accept_then_timeout=1.0)
+        order_id = await shop.order()
+        await shop.worker.dispatch(shop.provider)
+        await shop.simulator.faults()
+        [taken] = await shop.simulator.accepted()
+        async with runtime.uow.begin() as session:
+            attempt = await attempt_repository.live_of(session, order_id)
+            assert attempt is not None
+            said = {attempt.id: (str(taken["provider_order"]), "late")} if told else {}
+            await attempt_repository.append_evidence(session, said)
+        return await shop.filed(order_id), order_id
+
+    async def _searches_on(self, runtime: Runtime) -> int:
+        async with runtime.uow.begin() as session:
+            statement = text("SELECT count(*) FROM inquiries WHERE resolved_at IS NULL")
+            return int(await session.scalar(statement) or 0)
+
     async def test_is_not_asked_about_for_ever_where_its_provider_is_silent(
         self, shop: Shop
     ) -> None:
