@@ -390,3 +390,16 @@ class TestAnOrderThatAClaimHasEnded:
         assert second["decision"]["rule"] == "share-unknown"
         assert (second["status"], second["refund"]) == ("under_review", None)
         assert await shop.balance() == "9.20"
+
+
+async def test_what_was_paid_back_in_full_is_not_refilled_for_nothing(open_shop: OpenShop) -> None:
+    shop = await open_shop(refill=True, refill_days=30)
+    order_id = await shop.completed()
+    claim = await shop.filed(order_id, "not-as-described")
+    await shop.act(await shop.world.operator(), claim, "approve")
+    assert (await shop.world.row(order_id)).earned == 0
+
+    path = f"/v1/orders/{order_id}/refills"
+    refused = await shop.client.post(path, headers=shop.reseller.headers, json={})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "refill-unavailable")
