@@ -137,8 +137,10 @@ class Decision:
 
 
 def opens_at(*, bought_at: datetime, due_at: datetime | None) -> datetime:
-    """When the clock of a claim starts: at the purchase; of a run, when it was due."""
-    return due_at or bought_at
+    """When the clock of a claim starts: at the purchase; of a run, when it was due, or when it
+    started if that was later: what the house begins late takes nothing from its window.
+    """
+    return bought_at if due_at is None else max(bought_at, due_at)
 
 
 def closes_at(*, opens: datetime, deliver_by: datetime, tier: Tier) -> datetime:

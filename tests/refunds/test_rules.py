@@ -447,10 +447,11 @@ def test_only_a_custom_orders_promise_moves_its_deadline(
 
 
 @pytest.mark.policy("REF-6")
-def test_the_clock_of_a_run_starts_when_it_was_due() -> None:
-    due = BOUGHT - timedelta(hours=5)
+def test_the_clock_of_a_run_starts_when_it_was_due_or_later_when_it_started() -> None:
+    hours = timedelta(hours=5)
 
-    assert opens_at(bought_at=BOUGHT, due_at=due) == due
+    assert opens_at(bought_at=BOUGHT, due_at=BOUGHT + hours) == BOUGHT + hours
+    assert opens_at(bought_at=BOUGHT, due_at=BOUGHT - hours) == BOUGHT
     assert opens_at(bought_at=BOUGHT, due_at=None) == BOUGHT
 
 
