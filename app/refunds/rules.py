@@ -309,7 +309,9 @@ def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
 def share_of(facts: Facts) -> Share | None:
     """What of the order was not delivered; None where nobody can say."""
     whole = facts.ordered or 1
-    if facts.by_claim:
+    # A subscription that ends without a post is completed, and all of it goes back.
+    nothing_is_told = facts.ordered is None and not facts.left
+    if facts.by_claim or (facts.state is OrderState.COMPLETED and nothing_is_told):
         return None
     match facts.state:
         case OrderState.COMPLETED:

@@ -283,6 +283,17 @@ CASES = [
     Case("a package in progress", NOT_DELIVERED, S.IN_PROGRESS, UNCOUNTED, facts=PACKAGE),
     Case("a package never handed on", NOT_DELIVERED, S.QUEUED, ALL, facts=PACKAGE),
     Case("a package that is delivered", NOT_DELIVERED, S.COMPLETED, DELIVERED, facts=PACKAGE),
+    *(
+        Case(
+            f"a subscription that ended without a post, {reason}",
+            reason,
+            S.COMPLETED,
+            BACK_ALREADY,
+            DAY_2,
+            PACKAGE | {"refunded": Money.parse("0.90")},
+        )
+        for reason in (NOT_DELIVERED, FAILURE)
+    ),
     Case(
         "a package settled by charge",
         NOT_DELIVERED,
