@@ -110,7 +110,8 @@ async def decide_due(
 
     `heard` is None where nobody was asked. A running order whose provider could not be heard is
     left for later; after a day the rules are told that it is silent. In a restored database nothing
-    is decided: what it takes for waiting may have been handed over since its backup.
+    is decided: what it takes for waiting may have been handed over since its backup. A second
+    approver is waited for until the deadline, and then until the facts decide.
     """
     if not await work.lock_held(session, lease, [str(claim_id)]):
         FENCED.labels(CLAIM).inc()
@@ -123,8 +124,8 @@ async def decide_due(
     if await lineage.is_restored(session):
         await _later(session, claim, LOOK_AGAIN / scale)
         return
-    if claim.state == ClaimState.AWAITING_SECOND:
-        await _later(session, claim, LOOK_AGAIN / scale)
+    if claim.state == ClaimState.AWAITING_SECOND and now_of(session) < claim.deadline:
+        await _later(session, claim, claim.deadline - now_of(session))
         return
     silent = False
     if await _can_be_asked(session, order) and not await _hear(session, order, heard):

@@ -17,8 +17,10 @@ HANDED_OVER_WITHIN: Final = timedelta(minutes=1)
 LOOK_AGAIN: Final = timedelta(hours=1)
 """What a person has to find out may show by itself: so often the facts are looked at again."""
 
+BY_DELIVERY: Final = frozenset({Reason.NOT_DELIVERED, Reason.TECHNICAL_FAILURE})
+"""The reasons of which the facts decide at the deadline."""
+
 _ONE_SECOND: Final = timedelta(seconds=1)
-_BY_DELIVERY: Final = frozenset({Reason.NOT_DELIVERED, Reason.TECHNICAL_FAILURE})
 _NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 _NOT_KNOWN: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
 
@@ -29,6 +31,9 @@ class Outcome(StrEnum):
     WAIT = "wait"
     HAND_OVER = "hand_over"
     """A person decides, until the facts do."""
+
+
+DECIDED: Final = frozenset({Outcome.APPROVE, Outcome.REFUSE})
 
 
 class Rule(StrEnum):
@@ -156,7 +161,7 @@ def is_in_time(*, filed_at: datetime, closes: datetime) -> bool:
 
 def is_to_ask_first(reason: str, state: str, *, is_due: bool) -> bool:
     """Whether a claim is decided by what its provider delivers to this moment."""
-    return is_due and state == OrderState.IN_PROGRESS and reason in _BY_DELIVERY
+    return is_due and state == OrderState.IN_PROGRESS and reason in BY_DELIVERY
 
 
 def decide(facts: Facts) -> Decision:

@@ -404,3 +404,58 @@ async def test_what_was_paid_back_in_full_is_not_refilled_for_nothing(open_shop:
     refused = await shop.client.post(path, headers=shop.reseller.headers, json={})
 
     assert (refused.status_code, refused.json()["code"]) == (409, "refill-unavailable")
+
+
+class TestWhatWaitsForPeople:
+    @pytest.mark.policy("REF-6")
+    async def test_at_the_deadline_the_facts_decide_and_a_first_approval_lapses(
+        self, shop: Shop, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(runtime.settings.__dict__, "claim_two_above", "0.50")
+        claim = await shop.filed(await shop.running(delivered=600))
+        operator = await shop.world.operator()
+        first = await shop.act(operator, claim, "approve", amount="0.80")
+        assert first.json()["state"] == "awaiting_second"
+
+        shop.clock.move(WEEK)
+        await shop.decide()
+
+        assert await shop.decided(claim) == ("approved", "REF-3", "0.36")
+        path = f"/v1/operator/claims/{claim['id']}"
+        told = (await shop.client.get(path, headers=operator.headers)).json()["events"]
+        assert [event["type"] for event in told] == [
+            *("filed", "waits", "approved_first", "approval_lapsed", "approved")
+        ]
+        shown = [event["type"] for event in (await shop.read(claim))["events"]]
+        assert shown == ["filed", "waits", "approved"]
+
+    async def test_a_first_approval_stands_where_the_facts_decide_nothing(
+        self, shop: Shop, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(runtime.settings.__dict__, "claim_two_above", "0.50")
+        await shop.simulator.faults(accept_then_timeout=1.0)
+        order_id = await shop.order()
+        await shop.worker.dispatch(shop.provider)
+        claim = await shop.filed(order_id)
+        await shop.act(await shop.world.operator(), claim, "approve")
+
+        for _ in range(2):
+            shop.clock.move(WEEK)
+            await shop.decide()
+
+        second = await shop.act(await shop.world.operator(), claim, "approve")
+        assert second.json()["state"] == "approved"
+        assert await shop.balance() == "10.00"
+
+    async def test_a_reopened_claim_on_a_running_order_is_decided_at_its_deadline(
+        self, shop: Shop
+    ) -> None:
+        claim = await shop.filed(await shop.running())
+        operator = await shop.world.operator()
+        await shop.act(operator, claim, "refuse")
+        await shop.act(operator, claim, "reopen")
+
+        shop.clock.move(WEEK)
+        await shop.decide()
+
+        assert await shop.decided(claim) == ("approved", "REF-6", "0.90")
