@@ -170,8 +170,8 @@ async def _put_off(session: Session, provider_id: UUID, *, time_scale: float) ->
 async def record_failure(
     session: Session, poll: Poll, *, retry_after_seconds: float | None, answered: bool
 ) -> None:
-    """The call gave nothing: every order is asked about again later, and none has changed;
-    but those that we ended long ago.
+    """The call gave nothing: no order has changed, and each is asked about again later, unless we
+    ended it long ago.
 
     May be run again: it counts against the provider only while the lease is held.
     """
