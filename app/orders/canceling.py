@@ -113,19 +113,20 @@ async def _promise(session: Session, order: Order, provider_id: UUID, actor: Act
     await work.put(session, CANCEL, str(order.id), lane=str(provider_id))
 
 
-async def ask_once(session: Session, order: Order, *, actor: Actor) -> None:
-    """Have the provider asked to end an order in progress, where it can and never was asked to.
+async def ask_to_end(session: Session, order: Order, *, actor: Actor) -> None:
+    """Have the provider asked to end an order in progress, where it can and was not asked already;
+    one that refused is asked anew after a while.
 
     It is the house's own wish: whether its service lets resellers cancel does not matter.
     """
-    if order.cancel_state is not None or order.provider_id is None:
+    if _stands(session, order) or order.provider_id is None:
         return
     if supply.can(await supply.get(session, order.provider_id), Capability.CANCEL):
         await _promise(session, order, order.provider_id, actor)
 
 
 async def ask_to_stop(session: Session, order: Order, provider_id: UUID, *, actor: Actor) -> None:
-    """Have the provider asked to stop an order that a claim has ended; whatever its service lets
+    """Have the provider asked to stop an order that we have ended; whatever its service lets
     resellers do, and unless it was asked already. One that takes no cancels delivers on.
     """
     provider = await supply.get(session, provider_id)
@@ -222,7 +223,7 @@ async def record_cancel_answers(
 
 
 async def _lock_held(session: Session, batch: CancelBatch) -> list[Order]:
-    """The orders to record, locked. One that has ended is to be asked no more, unless a claim has
+    """The orders to record, locked. One that has ended is to be asked no more, unless we have
     ended it: only then is there still work to be held.
     """
     await work.lock_refs(session, batch.lease.refs)

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from app.core import lineage
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.money import Money
 from app.ledger import service as ledger
-from app.orders import repository
+from app.orders import inquiries, repository, resolving
 from app.orders.canceling import ask_to_stop
 from app.orders.errors import IllegalMoveError, OrderStateConflict
+from app.orders.inquiry_states import ResolvedBy
 from app.orders.late_words import listen
 from app.orders.models import Order
+from app.orders.resolving import UNRESOLVED
 from app.orders.service import get
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
@@ -38,12 +41,22 @@ class Concession:
 async def end_running(session: Session, order: Order, given: Concession) -> None:
     """End a running order by a claim on it: the amount goes back, the rest is earned.
 
-    Its provider is asked to stop; what it delivers or charges from now on is the house's loss. The
-    order is locked, with its work. Raises OrderStateConflict while it is being handed over.
+    Its provider is asked to stop, even if only an answer to its attempt tells under which id it has
+    the order; what it delivers or charges from now on is the house's loss. The order is locked,
+    with its work. Raises OrderStateConflict while it is being handed over, and in a restored
+    database for one that may have been.
     """
     state = OrderState(order.state)
     if state is OrderState.SUBMITTING:
         raise OrderStateConflict("The order is being handed over: try again in a minute")
+    if state in _NOT_HANDED_ON and await lineage.is_restored(session):
+        raise OrderStateConflict(
+            "The database was restored and is not vouched for: the order may have been handed over"
+        )
+    if state in UNRESOLVED:
+        order = await resolving.adopt(session, order, given.actor)
+        state = OrderState(order.state)
+        await inquiries.end(session, order.id, ResolvedBy.OPERATOR)
     is_whole = given.amount == Money(order.charge)
     end = End(
         Move.DECIDE_CLAIM,

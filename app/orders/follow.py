@@ -24,7 +24,7 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, doubt, doubt_id, review, unusable
-from app.orders.late_words import hear_late
+from app.orders.late_words import hear_late, stop_listening
 from app.orders.models import Attempt, Order
 from app.orders.observing import guard_cap, note_progress, observe_beyond_cap
 from app.orders.routing import price_of_post
@@ -64,7 +64,7 @@ RECORDED_TOGETHER_MAX: Final = 10
 LEASE_MARGIN_SECONDS: Final = 15.0
 PUT_OFF_MAX: Final = 1000
 _FOLLOWED: Final = (OrderState.IN_PROGRESS, OrderState.PARTIAL, OrderState.CANCELED)
-"""One that has ended is still followed where a claim ended it; the work of others is gone."""
+"""One that has ended is still followed where we have ended it; the work of others is gone."""
 
 UNPOLLED_EVERY: Final = timedelta(days=1)
 """How far off the poll of an order is put that cannot be polled."""
@@ -115,7 +115,8 @@ async def lease_poll(
         return grant
     provider = grant.provider
     if not supply.can(provider, Capability.POLLS):
-        await _put_off(session, provider_id)
+        scale = supply.scale_of(provider, time_scale)
+        await _put_off(session, provider_id, time_scale=scale)
         return None
     ids_per_call = supply.ids_per_status_call(provider)
     account = supply.account_of(provider, keys, time_scale=time_scale)
@@ -146,7 +147,7 @@ async def lease_poll(
     )
 
 
-async def _put_off(session: Session, provider_id: UUID) -> None:
+async def _put_off(session: Session, provider_id: UUID, *, time_scale: float) -> None:
     """Nobody can be asked how these orders stand; people tell, and then their work moves on."""
     lease = await work.lease(
         session,
@@ -158,6 +159,7 @@ async def _put_off(session: Session, provider_id: UUID) -> None:
     )
     due_at = now_of(session) + UNPOLLED_EVERY
     await work.put_back(session, FOLLOW, lease.refs, due_at=due_at)
+    await stop_listening(session, lease.refs, time_scale=time_scale)
     ids = [int(ref) for ref in lease.refs]
     for order in await repository.lock_many(session, ids, OrderState.IN_PROGRESS):
         if price_of_post(order) is not None:
@@ -168,7 +170,8 @@ async def _put_off(session: Session, provider_id: UUID) -> None:
 async def record_failure(
     session: Session, poll: Poll, *, retry_after_seconds: float | None, answered: bool
 ) -> None:
-    """The call gave nothing: every order is asked about again later, and none has changed.
+    """The call gave nothing: no order has changed, and each is asked about again later, unless we
+    ended it long ago.
 
     May be run again: it counts against the provider only while the lease is held.
     """
@@ -178,6 +181,7 @@ async def record_failure(
         return
     wait = timedelta(seconds=retry_after_seconds or 0) or POLL_MIN / poll.time_scale
     await work.put_back(session, FOLLOW, held, due_at=now_of(session) + wait)
+    await stop_listening(session, held, time_scale=poll.time_scale)
     await protection.record_asked_to_wait(session, poll.provider_id, retry_after_seconds)
     if answered:
         await protection.record_read_answers(session, poll.provider_id, probe=poll.probe)
@@ -215,7 +219,7 @@ async def record_answers(session: Session, poll: Poll, answers: Mapping[str, Sta
             )
     for due_at, refs in due.items():
         await work.put_back(session, FOLLOW, refs, due_at=due_at)
-    await work.finish(session, FOLLOW, held - {str(order.id) for order in orders})
+    await work.finish(session, FOLLOW, held.difference(*due.values()))
     if held:
         await protection.record_read_answers(session, poll.provider_id, probe=poll.probe)
 

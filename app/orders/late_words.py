@@ -1,7 +1,8 @@
-"""What a provider still says of an order that a claim has ended: observed, and the house's loss."""
+"""What a provider still says of an order that we have ended: observed, and the house's loss."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -29,10 +30,19 @@ _OVER: Final = FINAL | {ProviderState.EXPIRED}
 
 
 async def listen(session: Session, order: Order, provider_id: UUID) -> None:
-    """Go on asking how an order stands that a claim has ended, where anybody can be asked."""
+    """Go on asking how an order stands that we have ended, where anybody can be asked."""
     if supply.can(await supply.get(session, provider_id), Capability.POLLS):
         due_at = now_of(session) + LISTEN_AFTER
         await work.put(session, FOLLOW, str(order.id), lane=str(provider_id), due_at=due_at)
+
+
+async def stop_listening(session: Session, refs: Collection[str], *, time_scale: float) -> None:
+    """Ask no more about those of these orders that ended too long ago, whose provider is silent.
+    Their work is held.
+    """
+    before = now_of(session) - LISTENED_FOR_MAX / time_scale
+    over = await repository.ended_before(session, [int(ref) for ref in refs], before)
+    await work.finish(session, FOLLOW, [str(order_id) for order_id in over])
 
 
 async def hear_late(
@@ -59,7 +69,7 @@ async def hear_late(
     if is_final and attempt is not None:
         await attempt_repository.keep_charge(session, attempt.id, answer.charge_micros)
         said["loss"] = _count_loss(attempt, answer, provider_name)
-    await _observe(session, order, {"after_claim": True, "provider": said})
+    await _observe(session, order, {"after_end": True, "provider": said})
     return not (is_final or given_up)
 
 

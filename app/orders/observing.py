@@ -59,7 +59,7 @@ async def note_progress(
 async def guard_cap(session: Session, order: Order, bought: Bought, progress: Progress) -> None:
     """A subscription that goes on with its cap used up is asked to end; that moves no money."""
     if cap_is_used_up(bought, progress):
-        await canceling.ask_once(session, order, actor=ACTOR)
+        await canceling.ask_to_end(session, order, actor=ACTOR)
     if is_beyond_cap(bought, progress):
         await observe_beyond_cap(session, order, progress)
 

@@ -79,6 +79,8 @@ def _refuse_by_terms(session: Session, order: Order, sold: Service) -> None:
         raise RefillNotOffered
     if order.state not in REFILLABLE or order.ended_at is None:
         raise RefillNotYet
+    if not order.earned:
+        raise RefillUnavailable("All that was paid for this order has gone back")
     over = order.ended_at + timedelta(days=sold.refill_days)
     if sold.refill_days and now_of(session) > over:
         raise RefillWindowClosed

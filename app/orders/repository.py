@@ -159,6 +159,17 @@ async def lock_many(
     ).all()
 
 
+async def ended_before(
+    session: Session, order_ids: Collection[int], moment: datetime
+) -> Sequence[int]:
+    """Those of the orders that had ended by then, which stays so."""
+    return (
+        await session.scalars(
+            select(Order.id).where(Order.id.in_(order_ids), Order.ended_at <= moment)
+        )
+    ).all()
+
+
 _LOCK_QUEUED: Final = Statement(
     """
     SELECT id, service_id, quantity, units, price_unit, rate_micros, charge, link_hash, parent_id

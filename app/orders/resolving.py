@@ -12,11 +12,12 @@ from app.core.db import Session
 from app.core.money import Money
 from app.core.uow import now_of
 from app.orders import attempt_repository, count_repository, inquiries, link_locks, repository
-from app.orders.canceling import promise_again
+from app.orders.canceling import ask_to_stop, promise_again
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
 from app.orders.inquiry_states import ResolvedBy
 from app.orders.judging import ABSENCE_AFTER
+from app.orders.late_words import listen
 from app.orders.models import Attempt, Order
 from app.orders.outcomes import move_to_unknown
 from app.orders.service import (
@@ -136,6 +137,24 @@ async def find(
     return await get(session, order_id)
 
 
+async def adopt(session: Session, order: Order, actor: Actor) -> Order:
+    """Take an unresolved order for found where an answer to its attempt gave it an id that no other
+    order has or was given; else as it was. It is locked.
+    """
+    attempt = await attempt_repository.live_of(session, order.id)
+    if attempt is None or order.provider_order_id is not None:
+        return order
+    await attempt_repository.lock_acceptance(session, attempt.provider_id)
+    given = await attempt_repository.evidence_of(session, attempt.id)
+    if given is None or await attempt_repository.ids_known_besides(
+        session, attempt.provider_id, [given], ours={order.id: attempt.id}
+    ):
+        return order
+    await inquiries.end(session, order.id, ResolvedBy.OWN_EVIDENCE)
+    await _found(session, order, attempt, given, actor, reason=ResolvedBy.OWN_EVIDENCE)
+    return await get(session, order.id)
+
+
 async def _found(
     session: Session,
     order: Order,
@@ -223,11 +242,18 @@ async def write_off(
     reason: str,
     by: ResolvedBy = ResolvedBy.OPERATOR,
 ) -> Order:
-    """Give the money back without knowing; what is delivered later is the house's loss."""
+    """Give the money back without knowing; what is delivered later is the house's loss. A provider
+    that has given it an id is asked to stop.
+    """
     order = await _lock_unresolved(session, order_id)
     await inquiries.end(session, order_id, by)
     end = End(Move.WRITE_OFF, OrderState.CANCELED, Money(order.charge), order.remains)
     await end_order(session, order, end, actor, reason="written_off", data={"why": reason})
+    ended = await get(session, order_id)
+    if ended.provider_id is None or ended.provider_order_id is None:
+        return ended
+    await ask_to_stop(session, ended, ended.provider_id, actor=actor)
+    await listen(session, ended, ended.provider_id)
     return await get(session, order_id)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.core import work
+from app.core import lineage, work
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -109,7 +109,9 @@ async def decide_due(
     decides nothing, and what is decided stays so.
 
     `heard` is None where nobody was asked. A running order whose provider could not be heard is
-    left for later; after a day the rules are told that it is silent.
+    left for later; after a day the rules are told that it is silent. In a restored database nothing
+    is decided: what it takes for waiting may have been handed over since its backup. A second
+    approver is waited for until the deadline, and then until the facts decide.
     """
     if not await work.lock_held(session, lease, [str(claim_id)]):
         FENCED.labels(CLAIM).inc()
@@ -119,8 +121,11 @@ async def decide_due(
         await work.finish(session, CLAIM, [str(claim_id)])
         return
     scale = await scale_of(session, order, time_scale)
-    if claim.state == ClaimState.AWAITING_SECOND:
+    if await lineage.is_restored(session):
         await _later(session, claim, LOOK_AGAIN / scale)
+        return
+    if claim.state == ClaimState.AWAITING_SECOND and now_of(session) < claim.deadline:
+        await _later(session, claim, claim.deadline - now_of(session))
         return
     silent = False
     if await _can_be_asked(session, order) and not await _hear(session, order, heard):

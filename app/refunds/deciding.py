@@ -95,12 +95,16 @@ async def carry_out(session: Session, claim: Claim, order: Order, verdict: Verdi
 async def _go_on(
     session: Session, claim: Claim, order: Order, verdict: Verdict, state: ClaimState
 ) -> Claim:
-    """The claim stays open; a worker looks again when the rules say so."""
+    """The claim stays open; a worker looks again when the rules say so. What one operator has
+    approved still waits for the second.
+    """
     until, ref = verdict.decision.until, str(claim.id)
     if until is None:
         await work.finish(session, CLAIM, [ref])
     else:
         await work.put(session, CLAIM, ref, due_at=until)
+    if claim.state == ClaimState.AWAITING_SECOND:
+        return claim
     if (claim.state, claim.rule) == (state, verdict.decision.rule):
         return claim
     waits = state is ClaimState.AWAITING_DEADLINE

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
+from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
@@ -16,8 +17,9 @@ from app.core.uow import now_of
 from app.orders import conceding
 from app.orders import service as orders
 from app.orders.models import Order
+from app.orders.states import ENDED
 from app.refunds import repository, rules, service
-from app.refunds.deciding import DESK_WITHIN, Verdict, carry_out, told_of
+from app.refunds.deciding import CLAIM, DESK_WITHIN, Verdict, carry_out, told_of
 from app.refunds.errors import ClaimOpen, ClaimStateConflict, SecondApproverNeeded
 from app.refunds.facts import facts_of, figures_of, scale_of
 from app.refunds.models import Claim, ClaimEvent
@@ -143,7 +145,8 @@ async def refuse(session: Session, claim_id: UUID, *, reason: str, by: Actor) ->
 
 
 async def reopen(session: Session, claim_id: UUID, *, reason: str, by: Actor) -> Claim:
-    """Look at a refused claim anew: it is with an operator again. What was paid stays paid.
+    """Look at a refused claim anew: it is with an operator again. What was paid stays paid. Of a
+    running order the facts decide at the deadline, or a day from now, as they would have.
 
     Raises NotFound, ClaimStateConflict, ClaimOpen.
     """
@@ -152,6 +155,9 @@ async def reopen(session: Session, claim_id: UUID, *, reason: str, by: Actor) ->
         raise ClaimStateConflict("Only a claim that was refused can be reopened")
     if await repository.open_of(session, order.id) is not None:
         raise ClaimOpen
+    if order.state not in ENDED and claim.reason in rules.BY_DELIVERY:
+        due_at = max(claim.deadline, now_of(session) + DESK_WITHIN)
+        await work.put(session, CLAIM, str(claim.id), due_at=due_at)
     told = told_of(claim) | {"reason": Rule.BY_AN_OPERATOR, "words": reason}
     await conceding.tell(session, order, "claim_reopened", by, told)
     decision = Decision(Outcome.HAND_OVER, Rule.BY_AN_OPERATOR, reason)

@@ -8,6 +8,7 @@ from app.core.clock import rfc3339
 from app.core.db import Session
 from app.core.money import Money
 from app.core.uow import now_of
+from app.orders.conceding import REFUND_CLAIM
 from app.orders.models import Order
 from app.orders.states import OrderState
 from app.refunds import repository
@@ -40,6 +41,7 @@ async def facts_of(
         credited=Money(await repository.credited(session, order.id)),
         forfeited=Money(order.forfeited),
         silent=silent,
+        by_claim=order.reason == REFUND_CLAIM,
         time_scale=time_scale,
     )
 

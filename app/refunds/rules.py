@@ -17,6 +17,9 @@ HANDED_OVER_WITHIN: Final = timedelta(minutes=1)
 LOOK_AGAIN: Final = timedelta(hours=1)
 """What a person has to find out may show by itself: so often the facts are looked at again."""
 
+BY_DELIVERY: Final = frozenset({Reason.NOT_DELIVERED, Reason.TECHNICAL_FAILURE})
+"""The reasons of which the facts decide at the deadline."""
+
 _ONE_SECOND: Final = timedelta(seconds=1)
 _NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 _NOT_KNOWN: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
@@ -28,6 +31,9 @@ class Outcome(StrEnum):
     WAIT = "wait"
     HAND_OVER = "hand_over"
     """A person decides, until the facts do."""
+
+
+DECIDED: Final = frozenset({Outcome.APPROVE, Outcome.REFUSE})
 
 
 class Rule(StrEnum):
@@ -76,8 +82,9 @@ class Facts:
     `ordered` is what delivery counts, none where nobody can; `remains` is what of it was last told
     to be undelivered. `refunded` is all that has gone back of the charge, `credited` the part of it
     that was for something else than missing delivery. A provider is `silent` that was asked how
-    the order stands and has long not answered. `time_scale` shortens waits where simulators
-    deliver.
+    the order stands and has long not answered. Of an order that was ended `by_claim` the last word
+    of its provider is not known: `remains` is the most that may be undelivered. `time_scale`
+    shortens waits where simulators deliver.
     """
 
     reason: Reason
@@ -93,6 +100,7 @@ class Facts:
     credited: Money = ZERO
     forfeited: Money = ZERO
     silent: bool = False
+    by_claim: bool = False
     time_scale: float = 1.0
 
     @property
@@ -134,8 +142,10 @@ class Decision:
 
 
 def opens_at(*, bought_at: datetime, due_at: datetime | None) -> datetime:
-    """When the clock of a claim starts: at the purchase; of a run, when it was due."""
-    return due_at or bought_at
+    """When the clock of a claim starts: at the purchase; of a run, when it was due, or when it
+    started if that was later: what the house begins late takes nothing from its window.
+    """
+    return bought_at if due_at is None else max(bought_at, due_at)
 
 
 def closes_at(*, opens: datetime, deliver_by: datetime, tier: Tier) -> datetime:
@@ -147,6 +157,11 @@ def closes_at(*, opens: datetime, deliver_by: datetime, tier: Tier) -> datetime:
 def is_in_time(*, filed_at: datetime, closes: datetime) -> bool:
     """The edge is inside, to the whole second."""
     return filed_at - closes < _ONE_SECOND
+
+
+def is_to_ask_first(reason: str, state: str, *, is_due: bool) -> bool:
+    """Whether a claim is decided by what its provider delivers to this moment."""
+    return is_due and state == OrderState.IN_PROGRESS and reason in BY_DELIVERY
 
 
 def decide(facts: Facts) -> Decision:
@@ -258,18 +273,32 @@ def _open_question(facts: Facts) -> Decision | None:
 
 
 def _share_unknown(facts: Facts) -> Decision:
-    if facts.state in ENDED:
+    if facts.state not in ENDED:
         return Decision(
-            Outcome.REFUSE,
-            Rule.ALREADY_REFUNDED,
-            f"What was not delivered has gone back already: {facts.refunded} of {facts.charge}.",
+            Outcome.HAND_OVER,
+            Rule.SHARE_UNKNOWN,
+            "How much of it was delivered is not counted by itself; a person finds out.",
+            until=facts.now + LOOK_AGAIN / facts.time_scale,
+        )
+    if facts.by_claim and _at_most(facts):
+        return Decision(
+            Outcome.HAND_OVER,
+            Rule.SHARE_UNKNOWN,
+            f"An earlier claim ended the order and gave {facts.refunded} back. How much of the rest"
+            " was delivered is not counted by itself; a person finds out.",
         )
     return Decision(
-        Outcome.HAND_OVER,
-        Rule.SHARE_UNKNOWN,
-        "How much of it was delivered is not counted by itself; a person finds out.",
-        until=facts.now + LOOK_AGAIN / facts.time_scale,
+        Outcome.REFUSE,
+        Rule.ALREADY_REFUNDED,
+        f"What was not delivered has gone back already: {facts.refunded} of {facts.charge}.",
     )
+
+
+def _at_most(facts: Facts) -> Money:
+    """What could still go back if nothing was delivered after the last word of the provider."""
+    if facts.ordered is None or facts.remains is None:
+        return facts.left
+    return Share(facts.remains, facts.ordered).of(facts)
 
 
 def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
@@ -285,6 +314,10 @@ def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
 def share_of(facts: Facts) -> Share | None:
     """What of the order was not delivered; None where nobody can say."""
     whole = facts.ordered or 1
+    # A subscription that ends without a post is completed, and all of it goes back.
+    nothing_is_told = facts.ordered is None and not facts.left
+    if facts.by_claim or (facts.state is OrderState.COMPLETED and nothing_is_told):
+        return None
     match facts.state:
         case OrderState.COMPLETED:
             return Share(0, whole)

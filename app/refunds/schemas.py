@@ -23,6 +23,7 @@ from app.web.pages import PAGE_DEFAULT, Cursor, Limit
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
 
 MESSAGE_PREFIX: Final = "msg"
+_OF_THE_DESK: Final = frozenset({"approved_first", "approval_lapsed"})
 ClaimStatus = Literal["awaiting_deadline", "under_review", "approved", "refused", "withdrawn"]
 
 
@@ -185,8 +186,8 @@ class ClaimDetail(ClaimRead):
         return cls.model_validate(
             shown(claim, currency)
             | {
-                # That one of us has approved it is not an answer yet.
-                "events": [ClaimEventRead.of(e) for e in events if e.type != "approved_first"],
+                # That one of us has approved it is not an answer yet, and may never be one.
+                "events": [ClaimEventRead.of(e) for e in events if e.type not in _OF_THE_DESK],
                 "evidence": evidence,
             }
         )

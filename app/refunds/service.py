@@ -8,12 +8,13 @@ from uuid import UUID
 
 from app.catalog import service as catalog
 from app.catalog.windows import Tier
-from app.core import work
+from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.clock import rfc3339
 from app.core.db import Session
 from app.core.errors import FieldProblem, NotFound
 from app.core.ids import new_id, parse_public_id
+from app.core.money import Money
 from app.core.uow import now_of
 from app.orders import conceding, runs
 from app.orders import service as orders
@@ -29,6 +30,7 @@ from app.refunds.errors import (
 from app.refunds.facts import facts_of, figures_of, scale_of
 from app.refunds.models import Claim, ClaimEvent, ClaimMessage
 from app.refunds.repository import Happening
+from app.refunds.rules import DECIDED
 from app.refunds.states import OPEN, ClaimState, Reason
 from app.schedules import service as schedules
 from app.schedules.states import ScheduleKind
@@ -49,7 +51,9 @@ async def file(
     actor: Actor,
     time_scale: float,
 ) -> Claim:
-    """Claim on an order of this book; what the facts decide is decided at once.
+    """Claim on an order of this book; what the facts decide is decided at once, but for facts
+    that may be out of date: a due order in progress is asked about first, and in a restored
+    database all claims wait.
 
     Raises NotFound, ClaimNeedsRun, ClaimWindowClosed, ClaimOpen.
     """
@@ -85,6 +89,11 @@ async def file(
     filed = Happening(FILED, actor, description, rule=FILED, clause=_FILING_CLAUSE)
     await repository.insert(session, claim, filed)
     await conceding.tell(session, order, "claim_filed", actor, told_of(claim) | {"reason": reason})
+    if rules.is_to_ask_first(claim.reason, order.state, is_due=now >= deadline) or (
+        await lineage.is_restored(session)
+    ):
+        await work.put(session, CLAIM, str(claim.id))
+        return claim
     return await decide(session, claim, order, time_scale=scale)
 
 
@@ -105,8 +114,19 @@ async def decide(
     """Let the rules decide an open claim, as its order stands. Both are locked."""
     facts = await facts_of(session, claim, order, time_scale=time_scale, silent=silent)
     decision = rules.decide(facts)
+    if claim.state == ClaimState.AWAITING_SECOND and decision.outcome in DECIDED:
+        claim = await _drop_approval(session, claim)
     verdict = Verdict(decision, RULES, figures_of(facts, decision))
     return await carry_out(session, claim, order, verdict)
+
+
+async def _drop_approval(session: Session, claim: Claim) -> Claim:
+    """Nobody has approved a second time, and the facts decide now."""
+    words = f"The approval of {Money(claim.first_amount or 0)} lapsed: no second one came in time."
+    values = {"state": ClaimState.WITH_OPERATOR, **NOBODY_FIRST}
+    return await repository.change(
+        session, claim, Happening("approval_lapsed", RULES, words), values
+    )
 
 
 async def lock_with_order(session: Session, claim_id: UUID) -> tuple[Claim, Order]:

@@ -212,7 +212,7 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
     ],
     "claims-over-charge": [(PAID_CLAIM,)],
     "claims-two-open": [("DROP INDEX uq_refund_claims_open", OPEN_CLAIM, OPEN_CLAIM)],
-    "claim-forgotten": [(WAITING_CLAIM,)],
+    "claim-forgotten": [(WAITING_CLAIM,), (OPEN_CLAIM.replace(":completed", ":running"),)],
     "claim-events-missing": [(OPEN_CLAIM,)],
     "link-two-running": [
         (

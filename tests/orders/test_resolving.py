@@ -268,6 +268,22 @@ class TestByHand:
         assert (order.refunded, order.held) == (order.charge, 0)
         assert await desk.work_of(order_id) == {}
 
+    async def test_a_provider_that_has_a_written_off_order_is_asked_to_stop_and_heard(
+        self, world: World, desk: Desk
+    ) -> None:
+        provider = await world.provider()
+        order_id = await desk.running(provider, await world.service(routes=[provider]))
+        await desk.hear(provider, progress(ProviderState.FAILED))
+        async with desk.runtime.uow.begin() as session:
+            order = await write_off(session, order_id)
+        assert (order.state, order.cancel_state) == ("canceled", "requested")
+        assert set(await desk.work_of(order_id)) == {"cancel", "follow"}
+
+        await desk.hear(provider, progress(ProviderState.COMPLETED))
+
+        assert (await world.row(order_id)).state == "canceled"
+        assert "follow" not in await desk.work_of(order_id)
+
     @pytest.mark.parametrize(
         ("settlement", "refunded", "remains"),
         [

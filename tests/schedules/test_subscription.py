@@ -11,9 +11,10 @@ from sqlalchemy import text
 from app.catalog.models import Service
 from app.core.clock import Clock
 from app.core.money import ZERO, Money
-from app.orders import runs
+from app.orders import canceling, runs
 from app.orders.settlement import EXPIRED, Bought, Decision, End, Review, settle
 from app.orders.states import Move, OrderState
+from app.providers.aftercare import CancelRefused
 from app.providers.forms import ServiceType
 from app.providers.protocol import Progress, ProviderState
 from app.supply.models import Provider
@@ -302,6 +303,30 @@ async def test_a_provider_that_goes_on_with_the_cap_used_up_is_asked_once_to_can
     await desk.hear(provider, progress(S.CANCELED, **told))
     seen = await get(client, reseller, placed)
     assert (seen["status"], seen["refunded"]["amount"]) == ("completed", "0.20")
+
+
+async def test_a_provider_that_refused_to_cancel_is_asked_anew_while_it_goes_on(
+    world: World, desk: Desk, clock: Clock
+) -> None:
+    provider, reseller = await world.provider(), await world.reseller()
+    await world.order(reseller, await service_of(world, provider), **ASKED, spend_cap="5.00")
+    [run] = (await desk.submit(provider)).handovers
+    await desk.hear(provider, progress(S.IN_PROGRESS, posts=12))
+    async with desk.runtime.uow.begin() as session:
+        batch = await canceling.lease_cancels(
+            session, desk.runtime.keys, provider.id, time_scale=1.0
+        )
+        assert isinstance(batch, canceling.CancelBatch)
+        answers = dict.fromkeys(batch.orders, CancelRefused("not now"))
+        await canceling.record_cancel_answers(session, batch, answers)
+
+    await desk.hear(provider, progress(S.IN_PROGRESS, posts=12))
+    assert await cancel_requests(desk, run.order_id) == 1
+    clock.move(canceling.ASK_AGAIN_AFTER)
+    await desk.hear(provider, progress(S.IN_PROGRESS, posts=13))
+
+    assert await cancel_requests(desk, run.order_id) == 2
+    assert "cancel" in await desk.work_of(run.order_id)
 
 
 async def test_what_is_delivered_beyond_the_cap_is_the_houses_loss_and_is_told(
