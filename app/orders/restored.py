@@ -49,7 +49,7 @@ WHY: Final = "the database was restored from an older copy: this may have been s
 NUMBERS_SKIPPED: Final = 1_000_000
 """More orders than can have been placed between a backup and its restore."""
 REFILLS_MAX: Final = 10_000
-FINISHED_AT_ONCE_MAX: Final = 1000
+REFS_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
 """A provider's list may tell its times by another clock."""
 
@@ -102,20 +102,28 @@ async def doubt_waiting(
         await lineage.vouch(session, actor, since=None)
         return Doubted(moment, 0, 0)
     refill_ids = await restore_repository.unasked_refills(session, limit=REFILLS_MAX)
-    await work.lock_refs(session, map(str, refill_ids))
+    order_ids = await restore_repository.waiting(session)
+    await _lock_work(session, {*refill_ids, *order_ids})
     refills = await refill_repository.lock_many(
         session, refill_ids, [RefillState.REQUESTED, RefillState.SENDING]
     )
     for refill in refills:
         await refill_moves.lose(session, refill, WHY, actor=actor)
-    orders = await restore_repository.review_waiting(session, actor=str(actor), why=WHY)
-    for start in range(0, len(orders), FINISHED_AT_ONCE_MAX):
-        part = orders[start : start + FINISHED_AT_ONCE_MAX]
+    orders = await restore_repository.review(session, order_ids, actor=str(actor), why=WHY)
+    for start in range(0, len(orders), REFS_AT_ONCE_MAX):
+        part = orders[start : start + REFS_AT_ONCE_MAX]
         await work.finish_all(session, [str(order_id) for order_id, _ in part])
     await restore_repository.doubt(session, await _possible(session, orders))
     await restore_repository.skip_numbers(session, NUMBERS_SKIPPED)
     await lineage.vouch(session, actor, since=moment)
     return Doubted(moment, len(orders), len(refills))
+
+
+async def _lock_work(session: Session, ids: Collection[int]) -> None:
+    """All work on these, before any of them is locked; in the one order of `work.lock_refs`."""
+    refs = sorted(map(str, ids))
+    for start in range(0, len(refs), REFS_AT_ONCE_MAX):
+        await work.lock_refs(session, refs[start : start + REFS_AT_ONCE_MAX])
 
 
 async def _possible(session: Session, orders: Sequence[tuple[int, int]]) -> set[tuple[int, UUID]]:

@@ -4,19 +4,29 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
+from app.catalog.models import OnUnknown
 from app.core import lineage
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import restored
+from app.orders import resolving, restored
 from app.orders import service as orders
 from app.orders.restored import Doubted, Listed, Reading
+from app.providers.protocol import NotThere
 from app.supply.models import Provider
 from tests.fixtures.world import RouteTo, World
+from tests.orders.conftest import Desk
+from tests.orders.test_reconciling import Search
 
 DESK = Actor("operator", "opr_1")
 PLACE = "https://www.instagram.com/p/Cabc123/"
+
+
+@pytest.fixture
+async def search(world: World, desk: Desk) -> Search:
+    return Search(world, desk, await world.provider(adapter="smmos"))
 
 
 async def restore(runtime: Runtime) -> Doubted:
@@ -27,6 +37,13 @@ async def restore(runtime: Runtime) -> Doubted:
 async def read(runtime: Runtime, provider: Provider, listed: Sequence[Listed]) -> Reading:
     async with runtime.uow.begin() as session:
         return await restored.read_list(session, runtime.keys, provider, listed, since=None)
+
+
+async def restore_elsewhere(runtime: Runtime) -> None:
+    """The database comes back in another place, and nobody has vouched for it yet."""
+    async with runtime.uow.begin() as session:
+        await session.execute(text("UPDATE database_lineage SET identity = 'elsewhere'"))
+        assert await lineage.is_restored(session)
 
 
 async def rule_out(runtime: Runtime, provider: Provider, order_id: int) -> bool:
@@ -123,6 +140,39 @@ async def test_found_at_one_provider_it_is_no_longer_doubted_at_any(
 
     assert (order.state, order.provider_order_id) == ("in_progress", "77")
     assert order.provider_id == second.id
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+async def test_what_was_lost_before_the_backup_is_doubted_as_it_may_have_been_sent_again_since(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock, reviewed: bool
+) -> None:
+    order_id = await search.order()
+    if reviewed:
+        async with runtime.uow.begin() as session:
+            await resolving.hand_over(session, order_id, "unknown for too long")
+
+    assert (await restore(runtime)).orders == 1
+    async with runtime.uow.begin() as session:
+        assert await restored.doubts(session) == {search.provider.id: 1}
+
+    clock.move(timedelta(minutes=20))
+    assert (await search.look_up(order_id, NotThere())).state == "needs_review"
+    assert await desk.work_of(order_id) == {}
+    assert await rule_out(runtime, search.provider, order_id) is True
+
+
+async def test_until_somebody_vouches_for_it_nothing_is_concluded_about_lost_orders(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    order_id = await search.order(on_unknown=OnUnknown.WRITE_OFF, write_off_hours=1)
+    await restore_elsewhere(runtime)
+    clock.move(timedelta(hours=2))
+
+    order = await search.look_up(order_id, NotThere())
+
+    assert (order.state, order.refunded) == ("unknown", 0)
+    assert (await search.inquiry(order_id)).lookup == "not_there"
+    assert (await desk.work_of(order_id))["reconcile"].due_at > clock.now()
 
 
 @pytest.mark.parametrize("whole", [True, False])
