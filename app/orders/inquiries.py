@@ -293,6 +293,7 @@ async def _charges(
             currency=row.cost_currency,
             charged=row.provider_charge_micros,
             in_doubt=row.state != AttemptState.ACCEPTED,
+            by_posts=row.by_posts,
         )
         for row in rows
     ]
