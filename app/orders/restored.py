@@ -254,6 +254,8 @@ async def _forgotten_attempt(
     rate = await supply.rate_to_ours(session, provider.currency, selling or provider.currency)
     if route is None or rate is None:
         raise OrderStateConflict("Its service has no route to this provider, or its money no rate")
+    restore = await lineage.last_restore(session)
+    since = now_of(session) if restore is None else restore.since
     cost = charge_rounded_up(
         rate=Money(route.cost_micros), price_unit=order.price_unit, quantity=order.quantity
     )
@@ -271,8 +273,9 @@ async def _forgotten_attempt(
         cost_currency=provider.currency,
         rate_to_ours_micros=rate,
         outcome="forgotten by a restore",
-        started_at=listed.at or now_of(session),
-        sending_at=listed.at or now_of(session),
+        # It was sent at some time after that; a list's own times are by another clock.
+        started_at=since,
+        sending_at=since,
     )
 
 

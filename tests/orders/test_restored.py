@@ -14,11 +14,11 @@ from app.core.runtime import Runtime
 from app.orders import resolving, restored
 from app.orders import service as orders
 from app.orders.restored import Doubted, Listed, Reading
-from app.providers.protocol import NotThere
+from app.providers.protocol import Accepted, NotThere, ProviderState
 from app.supply.models import Provider
 from tests.fixtures.world import RouteTo, World
-from tests.orders.conftest import Desk
-from tests.orders.test_reconciling import Search
+from tests.orders.conftest import Desk, progress
+from tests.orders.test_reconciling import COST, Search
 
 DESK = Actor("operator", "opr_1")
 PLACE = "https://www.instagram.com/p/Cabc123/"
@@ -173,6 +173,71 @@ async def test_until_somebody_vouches_for_it_nothing_is_concluded_about_lost_ord
     assert (order.state, order.refunded) == ("unknown", 0)
     assert (await search.inquiry(order_id)).lookup == "not_there"
     assert (await desk.work_of(order_id))["reconcile"].due_at > clock.now()
+
+
+async def test_an_id_from_the_time_that_was_forgotten_proves_nothing_of_a_lost_order(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(may_probe_ids=True)
+    await search.order(Accepted("90", "{}"))
+    # An order of after the backup was taken as 91, and is forgotten.
+    await restore(runtime)
+    clock.move(timedelta(minutes=5))
+    order_id = await search.order()
+    clock.move(timedelta(minutes=20))
+    await search.order(Accepted("92", "{}"))
+
+    look = await desk.look(order_id)
+
+    assert look is not None
+    assert [one.ids for one in look.questions if one.ids] == []
+    assert (await search.inquiry(order_id)).ids is None
+
+
+async def test_what_is_adopted_was_sent_in_the_time_that_was_forgotten(
+    search: Search, desk: Desk, world: World, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(may_probe_ids=True, balance_is_proof=True)
+    await search.completed("90")
+    service = await world.service(routes=[search.provider])
+    adopted = (await world.order(service=service, link=PLACE))["id"]
+    await search.sample("100.01")
+    since = (await restore(runtime)).since
+    clock.move(timedelta(minutes=5))
+    lost = await search.order()
+    clock.move(timedelta(minutes=20))
+    async with runtime.uow.begin() as session:
+        listed = Listed("100", PLACE, at=clock.now())
+        await restored.adopt(session, search.provider, adopted, listed, actor=DESK)
+    done = progress(ProviderState.COMPLETED, charge_micros=COST)
+    await desk.hear(search.provider, {adopted: done})
+    clock.move(timedelta(minutes=1))
+    # It fell by one charge, which the adopted order had before the restore.
+    await search.sample("99.51")
+
+    order = await search.look(lost)
+
+    attempt = await desk.attempt(adopted)
+    assert (attempt.started_at, attempt.sending_at) == (since, since)
+    assert order.state == "unknown"
+    inquiry = await search.inquiry(lost)
+    assert (inquiry.ids, inquiry.balance) == (None, "unclear")
+
+
+async def test_a_balance_from_before_the_backup_proves_nothing_after_the_restore(
+    search: Search, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(balance_is_proof=True)
+    await search.sample("100.01")
+    clock.move(timedelta(minutes=1))
+    await restore(runtime)
+    clock.move(timedelta(minutes=1))
+    order_id = await search.order()
+    clock.move(timedelta(minutes=16))
+    await search.sample("100.01")
+
+    assert (await search.look(order_id)).state == "unknown"
+    assert "restored" in ((await search.inquiry(order_id)).balance_why or "")
 
 
 @pytest.mark.parametrize("whole", [True, False])
