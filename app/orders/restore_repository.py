@@ -201,8 +201,13 @@ async def doubted_at(session: Session, provider_id: UUID) -> Sequence[int]:
     ).all()
 
 
-async def doubts_left(session: Session, order_id: int) -> bool:
-    return bool(await session.scalar(select(exists().where(RestoreDoubt.order_id == order_id))))
+async def doubted_of(session: Session, order_id: int) -> set[UUID]:
+    """The providers that may have this order, as far as their lists were not read yet."""
+    return set(
+        await session.scalars(
+            select(RestoreDoubt.provider_id).where(RestoreDoubt.order_id == order_id)
+        )
+    )
 
 
 async def forget_doubts(

@@ -229,12 +229,16 @@ async def adopt(
     """
     order = await service.lock(session, order_id)
     live = await attempt_repository.live_of(session, order_id)
+    if live is not None and live.provider_id != provider.id:
+        if not await _is_ruled_out(session, provider, live):
+            raise OrderStateConflict("The order was tried at another provider last")
+        outcome = "not in its provider's list after a restore"
+        await attempt_repository.end(session, live.id, AttemptState.ABSENT, outcome=outcome)
+        live = None
     if live is None:
         await restore_repository.insert_attempt(
             session, await _forgotten_attempt(session, provider, order, listed)
         )
-    elif live.provider_id != provider.id:
-        raise OrderStateConflict("The order was tried at another provider last")
     await restore_repository.forget_doubts(session, order_id)
     return await resolving.find(
         session,
@@ -243,6 +247,19 @@ async def adopt(
         actor=actor,
         reason="in the provider's list after a restore",
     )
+
+
+async def _is_ruled_out(session: Session, provider: Provider, live: Attempt) -> bool:
+    """Whether the list of its own provider does not have an attempt from before the restore, of an
+    order that this other provider may have.
+    """
+    restore = await lineage.last_restore(session)
+    if restore is None or live.started_at > restore.at:
+        return False
+    doubted = await restore_repository.doubted_of(session, live.order_id)
+    if provider.id not in doubted or live.provider_id in doubted:
+        return False
+    return await attempt_repository.evidence_of(session, live.id) is None
 
 
 async def _forgotten_attempt(
@@ -300,7 +317,7 @@ async def rule_out(
         raise TooEarlyToProve("Absence can be proven only 15 minutes after the restore")
     order = await service.lock(session, order_id)
     await restore_repository.forget_doubts(session, order_id, provider_id=provider.id)
-    if order.state not in resolving.UNRESOLVED or await restore_repository.doubts_left(
+    if order.state not in resolving.UNRESOLVED or await restore_repository.doubted_of(
         session, order_id
     ):
         return False

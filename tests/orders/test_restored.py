@@ -13,6 +13,7 @@ from app.core.clock import Clock
 from app.core.runtime import Runtime
 from app.orders import resolving, restored
 from app.orders import service as orders
+from app.orders.errors import OrderStateConflict
 from app.orders.restored import Doubted, Listed, Reading
 from app.providers.protocol import Accepted, NotThere, ProviderState
 from app.supply.models import Provider
@@ -140,6 +141,30 @@ async def test_found_at_one_provider_it_is_no_longer_doubted_at_any(
 
     assert (order.state, order.provider_order_id) == ("in_progress", "77")
     assert order.provider_id == second.id
+
+
+async def test_once_the_provider_that_had_it_at_the_backup_has_not_another_may_have_it(
+    world: World, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    first, second = await world.provider(), await world.provider()
+    service = await world.service(routes=[first, second])
+    order_id = (await world.order(service=service, link=PLACE))["id"]
+    await desk.send(first)
+    await restore(runtime)
+    clock.move(timedelta(minutes=20))
+
+    async def adopt() -> None:
+        async with runtime.uow.begin() as session:
+            await restored.adopt(session, second, order_id, Listed("55", PLACE), actor=DESK)
+
+    with pytest.raises(OrderStateConflict):
+        await adopt()
+    assert await rule_out(runtime, first, order_id) is False
+    await adopt()
+
+    order = await world.row(order_id)
+    assert (order.state, order.provider_id) == ("in_progress", second.id)
+    assert [one.state for one in await desk.attempts(order_id)] == ["absent", "accepted"]
 
 
 @pytest.mark.parametrize("reviewed", [False, True])
