@@ -14,11 +14,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from app.core.clock import CLOCKS_APART_MAX
 from app.orders.inquiry_states import BalanceVerdict
 
-CLOCKS_APART_MAX: Final = timedelta(seconds=10)
-"""So far may the clocks of two workers be apart: what happened nearer than that to a sample may
-have happened on either side of it."""
 BEFORE_MAX: Final = 5
 AFTER_MAX: Final = 20
 _DIGITS_MAX: Final = 12

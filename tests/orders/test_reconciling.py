@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.catalog.models import OnUnknown
 from app.core import work
 from app.core.audit import Actor
-from app.core.clock import Clock
+from app.core.clock import CLOCKS_APART_MAX, Clock
 from app.core.ids import new_id
 from app.core.money import Money
 from app.core.runtime import Runtime
@@ -329,12 +329,36 @@ class TestBalance:
         waiting = await world.order(service=service)
         assert await desk.lease(search.provider) is Closed.QUIET
         assert (await world.row(waiting)).wait_reason == "provider_quiet"
+        clock.move(CLOCKS_APART_MAX + timedelta(seconds=1))
         await search.sample("99.51")
         assert isinstance(await self.admitted(runtime, search), Grant)
         # Another so soon does not silence it again.
         clock.move(timedelta(minutes=1))
         await search.order()
         assert isinstance(await self.admitted(runtime, search), Grant)
+
+    async def test_quiet_goes_on_until_a_balance_is_surely_from_after_the_loss(
+        self, search: Search, runtime: Runtime, clock: Clock
+    ) -> None:
+        await search.declare(quiet_after_unknown=True)
+        await search.sample("100.01")
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order()
+        clock.move(timedelta(seconds=3))
+        await search.sample("99.51")
+        assert await self.admitted(runtime, search) is Closed.QUIET
+        async with runtime.uow.begin() as session:
+            due = await work.due_times(session, PROBE, [str(search.provider.id)])
+        again = due[str(search.provider.id)] - clock.now()
+        assert timedelta() < again <= CLOCKS_APART_MAX
+        clock.move(again + timedelta(seconds=1))
+        await search.sample("99.51")
+        assert isinstance(await self.admitted(runtime, search), Grant)
+        # What follows now takes nothing away from that proof.
+        await search.order(Accepted("9", "{}"))
+        clock.move(timedelta(minutes=2))
+        await search.look(order_id)
+        assert (await search.inquiry(order_id)).balance == "taken"
 
     async def test_quiet_lasts_two_minutes_at_most(
         self, search: Search, runtime: Runtime, clock: Clock
