@@ -17,6 +17,7 @@ from app.cli.migrate import bring_to_head
 from app.cli.refusals import CommandFailed
 from app.core import audit, lineage
 from app.core.clock import rfc3339
+from app.core.db import Session
 from app.core.inspection import Unreachable, is_empty
 from app.core.settings import Settings, load_settings
 from app.embedded.binaries import find_client
@@ -126,14 +127,19 @@ async def _refuse_at_home() -> None:
 
 async def _vouch(settings: Settings, since: datetime | None, *, whole: bool) -> Doubted | None:
     patient = settings.model_copy(update={"statement_timeout_seconds": _STATEMENT_SECONDS_MAX})
-    async with opened(patient) as runtime, runtime.uow.begin() as session:
-        if not whole:
-            await starting.start_missed(session, runtime.keys, time_scale=settings.time_scale)
-        doubted = await after_restore.doubt_waiting(
-            session, since=since, actor=actor(), whole=whole
-        )
-        data = {"since": rfc3339(doubted.since), "orders": doubted.orders, "whole": whole}
-        await audit.record(session, actor(), "database.restored", "database", data)
+    async with opened(patient) as runtime:
+
+        async def transaction(session: Session) -> Doubted:
+            if not whole:
+                await starting.start_missed(session, runtime.keys, time_scale=settings.time_scale)
+            doubted = await after_restore.doubt_waiting(
+                session, since=since, actor=actor(), whole=whole
+            )
+            data = {"since": rfc3339(doubted.since), "orders": doubted.orders, "whole": whole}
+            await audit.record(session, actor(), "database.restored", "database", data)
+            return doubted
+
+        doubted = await runtime.uow.run(transaction)
     return None if whole else doubted
 
 

@@ -8,6 +8,10 @@ from typing import Final
 
 _ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
+CLOCKS_APART_MAX: Final = timedelta(seconds=10)
+"""So far may the clocks of two workers be apart: of what happened nearer to each other than that,
+either may have come first."""
+
 
 class Clock:
     """UTC now, plus whatever the clock has been moved by."""

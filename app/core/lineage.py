@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Identity, select, text
+from sqlalchemy import BigInteger, Identity, exists, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.audit import Actor
@@ -68,3 +68,12 @@ async def last_restore(session: Session) -> LineageRow | None:
         .limit(1)
     )
     return found
+
+
+async def forgot_between(session: Session, since: datetime, until: datetime) -> bool:
+    """Whether a part of this time is one of which a restored database knows nothing."""
+    return bool(
+        await session.scalar(
+            select(exists().where(LineageRow.since <= until, LineageRow.at >= since))
+        )
+    )

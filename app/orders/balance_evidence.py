@@ -14,11 +14,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from app.core.clock import CLOCKS_APART_MAX
 from app.orders.inquiry_states import BalanceVerdict
 
-CLOCKS_APART_MAX: Final = timedelta(seconds=10)
-"""So far may the clocks of two workers be apart: what happened nearer than that to a sample may
-have happened on either side of it."""
 BEFORE_MAX: Final = 5
 AFTER_MAX: Final = 20
 _DIGITS_MAX: Final = 12
@@ -40,7 +38,8 @@ class Charge:
     """An attempt that the provider took (and so charged), or may have taken.
 
     It was on the wire from `sent_at` to `over_at`. `charged` is what the provider says that it
-    took, None where it has not said; `expected` what it was to take by our price.
+    took, None where it has not said; `expected` what it was to take by our price. That of a
+    subscription is `by_posts`: nothing for the order itself, and more with each post.
     """
 
     sent_at: datetime
@@ -49,6 +48,7 @@ class Charge:
     currency: str
     charged: int | None = None
     in_doubt: bool = False
+    by_posts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,10 @@ def _trouble(span: Span, others: Others) -> str | None:
         (others.ended_short, "an order there ended short, and its repayment may be in it"),
         (others.still_open, "another order there is still open, and may have been repaid"),
         (len(currencies) > 1, "it is told in another currency than the charges"),
+        (
+            any(one.by_posts for one in span.charges),
+            "a subscription is among what was sent: it is charged for post by post",
+        ),
         (rose, "it rose in between: topped up, or repaid"),
         (None in known, "what the provider took for another order is not known"),
         (

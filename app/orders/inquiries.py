@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from app.core import lineage
 from app.core.db import Session
 from app.core.uow import now_of
 from app.orders import attempt_repository, inquiry_repository
@@ -207,6 +208,9 @@ async def _gap(session: Session, attempt: Attempt) -> Gap | None:
     low, high = int(before.provider_order_id), int(after.provider_order_id)
     if high <= low:
         return None
+    if await lineage.forgot_between(session, before.sending_at, after.ended_at):
+        # Ids of ours that no order has may be those of orders that were forgotten.
+        return None
     rivals = await inquiry_repository.lost_between(
         session,
         provider_id,
@@ -270,6 +274,9 @@ async def _judged(session: Session, attempt: Attempt, sent_at: datetime) -> Judg
     if isinstance(span, Judgement):
         return span
     first, last = span.samples[0], span.samples[-1]
+    if await lineage.forgot_between(session, first.asked_at, last.at):
+        why = "the database was restored meanwhile, and has forgotten what was charged"
+        return Judgement(BalanceVerdict.UNCLEAR, why)
     others = Others(
         still_open=await inquiry_repository.others_open(session, attempt.provider_id, last.at),
         ended_short=await inquiry_repository.others_ended_short(
@@ -293,6 +300,7 @@ async def _charges(
             currency=row.cost_currency,
             charged=row.provider_charge_micros,
             in_doubt=row.state != AttemptState.ACCEPTED,
+            by_posts=row.by_posts,
         )
         for row in rows
     ]

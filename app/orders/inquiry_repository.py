@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row as SqlRow
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import and_, exists, func, or_, select, update
 
 from app.core.db import Session
 from app.core.statements import Row, Statement
@@ -16,11 +16,15 @@ from app.core.uow import now_of
 from app.orders.inquiry_models import Inquiry
 from app.orders.inquiry_states import ResolvedBy
 from app.orders.models import Attempt, Order
-from app.orders.states import AttemptState, OrderState
+from app.orders.states import LISTENED_FOR_MAX, POSSIBLY_LIVE, AttemptState, OrderState
 
 ON_THE_WIRE_MAX: Final = timedelta(hours=1)
 """An attempt that was begun longer ago than this before it was sent is found by no search."""
+REPAID_WITHIN_MAX: Final = timedelta(days=1)
+"""So long after an order's end its provider may take to pay back what it did not deliver."""
 
+_ON_OUR_WORD: Final = ("refund_claim", "written_off")
+"""The reasons of orders that ended without their provider's word."""
 
 _OPEN: Final = Statement(
     """
@@ -70,11 +74,12 @@ async def resolve(session: Session, order_id: int, by: ResolvedBy) -> None:
 
 _CHARGES: Final = Statement(
     """
-    SELECT state, sending_at, ended_at, cost_micros, cost_currency, provider_charge_micros
-    FROM attempts
-    WHERE provider_id = :provider_id AND sending_at IS NOT NULL
-          AND started_at BETWEEN CAST(:since AS timestamptz) AND CAST(:until AS timestamptz)
-          AND state IN ('sending', 'accepted', 'unknown')
+    SELECT a.state, a.sending_at, a.ended_at, a.cost_micros, a.cost_currency,
+           a.provider_charge_micros, o.parent_id IS NOT NULL AND o.units IS NULL AS by_posts
+    FROM attempts a JOIN orders o ON o.id = a.order_id
+    WHERE a.provider_id = :provider_id AND a.sending_at IS NOT NULL
+          AND a.started_at BETWEEN CAST(:since AS timestamptz) AND CAST(:until AS timestamptz)
+          AND a.state IN ('sending', 'accepted', 'unknown')
     LIMIT CAST(:limit AS int)
     """
 )
@@ -83,7 +88,9 @@ _CHARGES: Final = Statement(
 async def charges(
     session: Session, provider_id: UUID, since: datetime, until: datetime, *, limit: int
 ) -> Sequence[Row]:
-    """The attempts of a time that a provider took, or may have taken."""
+    """The attempts of a time that a provider took, or may have taken; `by_posts` where the order is
+    a subscription, as `routing.price_of_post` tells.
+    """
     return await _CHARGES.rows(
         session,
         provider_id=provider_id,
@@ -115,17 +122,27 @@ async def others_open(session: Session, provider_id: UUID, until: datetime) -> b
 
 
 async def others_ended_short(session: Session, provider_id: UUID, since: datetime) -> bool:
-    """Whether an order that the provider had was not completed, since then."""
+    """Whether through an ended order money may have come back since then: where the provider had
+    not delivered all of it, or where we ended it on our own word and the provider may yet.
+    """
+    tried = exists().where(
+        Attempt.order_id == Order.id,
+        Attempt.provider_id == provider_id,
+        Attempt.state.in_(POSSIBLY_LIVE),
+    )
+    ended_short = and_(
+        Order.ended_at >= since - REPAID_WITHIN_MAX,
+        Order.provider_id == provider_id,
+        # One that is completed with a repayment is a subscription that expired.
+        or_(Order.state != OrderState.COMPLETED, Order.refunded > 0),
+    )
+    ended_by_us = and_(
+        Order.ended_at >= since - LISTENED_FOR_MAX - REPAID_WITHIN_MAX,
+        Order.reason.in_(_ON_OUR_WORD),
+        tried,
+    )
     return bool(
-        await session.scalar(
-            select(
-                exists().where(
-                    Order.ended_at >= since,
-                    Order.provider_id == provider_id,
-                    Order.state != OrderState.COMPLETED,
-                )
-            )
-        )
+        await session.scalar(select(or_(exists().where(ended_short), exists().where(ended_by_us))))
     )
 
 

@@ -17,14 +17,12 @@ from app.orders import attempt_repository, repository
 from app.orders.models import Attempt, Order
 from app.orders.service import FOLLOW
 from app.orders.settlement import FINAL
-from app.orders.states import OrderState
+from app.orders.states import LISTENED_FOR_MAX, OrderState
 from app.providers.protocol import Capability, Progress, ProviderState, StatusAnswer
 from app.supply import service as supply
 
 ACTOR: Final = Actor("system", "follow")
 LISTEN_AFTER: Final = timedelta(minutes=1)
-LISTENED_FOR_MAX: Final = timedelta(days=7)
-"""So long after its end an order is still asked about."""
 
 _OVER: Final = FINAL | {ProviderState.EXPIRED}
 

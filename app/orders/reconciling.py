@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.catalog import service as catalog
 from app.catalog.models import OnUnknown
-from app.core import work
+from app.core import lineage, work
 from app.core.crypto import KeyRing, Undecryptable
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -21,6 +21,7 @@ from app.orders import attempt_repository, inquiries, resolving
 from app.orders.inquiry_models import Inquiry
 from app.orders.inquiry_states import ResolvedBy
 from app.orders.judging import (
+    LOOK_EVERY,
     Find,
     HandOver,
     LookAgain,
@@ -181,7 +182,8 @@ async def record_look(
     """Keep what was learned of one order, judge it by all that is known, and do what follows.
 
     May be run again: past the first time the lease is not held any more. What the provider said
-    of the order itself is kept even then, as evidence.
+    of the order itself is kept even then, as evidence. In a restored database for which nobody has
+    vouched yet, evidence is all that is kept.
     """
     order = await lock(session, question.order_id)
     held = await work.lock_held(session, look.lease, [str(order.id)])
@@ -207,6 +209,11 @@ async def record_look(
             asked_at=look.asked_at,
             statuses=learned.statuses if question.ids else {},
         )
+    if await lineage.is_restored(session):
+        # What followed the backup is forgotten, perhaps another attempt: nothing is concluded here.
+        again = now_of(session) + LOOK_EVERY / look.time_scale
+        await _look_again(session, order.id, again)
+        return
     inquiry = await inquiries.judge_ids(session, provider, attempt, inquiry)
     inquiry = await inquiries.judge_balance(session, provider, attempt, inquiry)
     await _act(session, order, attempt, inquiry, look, unknown_hours_max=unknown_hours_max)

@@ -34,17 +34,23 @@ from app.orders.refill_states import RefillState
 from app.orders.restore_models import RestoreDoubt
 from app.orders.states import POSSIBLY_LIVE, OrderState
 
-# The move `review` of many orders at once, from whatever state had not been handed over.
-_REVIEW_WAITING: Final = text(
+_WAITING: Final = [
+    OrderState.QUEUED,
+    OrderState.ON_HOLD,
+    OrderState.SUBMITTING,
+    OrderState.UNKNOWN,
+]
+# The move `review` of many orders at once; one that is under review already stays as it is.
+_REVIEW: Final = text(
     """
     WITH waiting AS (
-        SELECT id, state FROM orders
-        WHERE ended_at IS NULL AND state IN ('queued', 'on_hold', 'submitting')
+        SELECT id, service_id, state FROM orders
+        WHERE id = ANY(CAST(:ids AS bigint[])) AND ended_at IS NULL AND state <> 'in_progress'
         ORDER BY book_id, id FOR UPDATE
     ), reviewed AS (
         UPDATE orders SET state = 'needs_review', version = version + 1, wait_reason = NULL
-        FROM waiting WHERE orders.id = waiting.id
-        RETURNING orders.id, orders.version, orders.service_id, waiting.state AS was
+        FROM waiting WHERE orders.id = waiting.id AND waiting.state <> 'needs_review'
+        RETURNING orders.id, orders.version, waiting.state AS was
     ), event AS (
         INSERT INTO order_events (order_id, seq, type, actor, public, data, at)
         SELECT id, version, 'review', :actor, false,
@@ -55,7 +61,7 @@ _REVIEW_WAITING: Final = text(
         FROM reviewed WHERE attempts.order_id = reviewed.id
              AND attempts.state IN ('leased', 'sending')
     )
-    SELECT id, service_id FROM reviewed
+    SELECT id, service_id FROM waiting
     """
 )
 _SKIP_NUMBERS: Final = text(
@@ -68,13 +74,31 @@ def _any(values: Collection[Any], of_type: type[TypeEngine[Any]]) -> ColumnEleme
     return any_(literal(list(values), ARRAY(of_type)))
 
 
-async def review_waiting(session: Session, *, actor: str, why: str) -> list[tuple[int, int]]:
-    """queued, on_hold, submitting → needs_review, their live attempts → unknown; the orders, each
-    with its service.
+async def waiting(session: Session) -> Sequence[int]:
+    """Orders that no provider is known to have. Lost ones are among them: that one was proven
+    absent and sent again after the backup is forgotten too.
     """
-    rows = await session.execute(
-        _REVIEW_WAITING, {"actor": actor, "why": why, "now": now_of(session)}
-    )
+    return (
+        await session.scalars(
+            select(Order.id).where(
+                Order.ended_at.is_(None),
+                or_(
+                    Order.state.in_(_WAITING),
+                    and_(Order.state == OrderState.NEEDS_REVIEW, Order.provider_order_id.is_(None)),
+                ),
+            )
+        )
+    ).all()
+
+
+async def review(
+    session: Session, order_ids: Collection[int], *, actor: str, why: str
+) -> list[tuple[int, int]]:
+    """These waiting orders → needs_review where they are not yet, and their attempts that were on
+    the way → unknown; each order with its service.
+    """
+    values = {"ids": list(order_ids), "actor": actor, "why": why, "now": now_of(session)}
+    rows = await session.execute(_REVIEW, values)
     return [(row.id, row.service_id) for row in rows]
 
 
@@ -177,8 +201,13 @@ async def doubted_at(session: Session, provider_id: UUID) -> Sequence[int]:
     ).all()
 
 
-async def doubts_left(session: Session, order_id: int) -> bool:
-    return bool(await session.scalar(select(exists().where(RestoreDoubt.order_id == order_id))))
+async def doubted_of(session: Session, order_id: int) -> set[UUID]:
+    """The providers that may have this order, as far as their lists were not read yet."""
+    return set(
+        await session.scalars(
+            select(RestoreDoubt.provider_id).where(RestoreDoubt.order_id == order_id)
+        )
+    )
 
 
 async def forget_doubts(

@@ -49,7 +49,7 @@ WHY: Final = "the database was restored from an older copy: this may have been s
 NUMBERS_SKIPPED: Final = 1_000_000
 """More orders than can have been placed between a backup and its restore."""
 REFILLS_MAX: Final = 10_000
-FINISHED_AT_ONCE_MAX: Final = 1000
+REFS_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
 """A provider's list may tell its times by another clock."""
 
@@ -102,20 +102,28 @@ async def doubt_waiting(
         await lineage.vouch(session, actor, since=None)
         return Doubted(moment, 0, 0)
     refill_ids = await restore_repository.unasked_refills(session, limit=REFILLS_MAX)
-    await work.lock_refs(session, map(str, refill_ids))
+    order_ids = await restore_repository.waiting(session)
+    await _lock_work(session, {*refill_ids, *order_ids})
     refills = await refill_repository.lock_many(
         session, refill_ids, [RefillState.REQUESTED, RefillState.SENDING]
     )
     for refill in refills:
         await refill_moves.lose(session, refill, WHY, actor=actor)
-    orders = await restore_repository.review_waiting(session, actor=str(actor), why=WHY)
-    for start in range(0, len(orders), FINISHED_AT_ONCE_MAX):
-        part = orders[start : start + FINISHED_AT_ONCE_MAX]
+    orders = await restore_repository.review(session, order_ids, actor=str(actor), why=WHY)
+    for start in range(0, len(orders), REFS_AT_ONCE_MAX):
+        part = orders[start : start + REFS_AT_ONCE_MAX]
         await work.finish_all(session, [str(order_id) for order_id, _ in part])
     await restore_repository.doubt(session, await _possible(session, orders))
     await restore_repository.skip_numbers(session, NUMBERS_SKIPPED)
     await lineage.vouch(session, actor, since=moment)
     return Doubted(moment, len(orders), len(refills))
+
+
+async def _lock_work(session: Session, ids: Collection[int]) -> None:
+    """All work on these, before any of them is locked; in the one order of `work.lock_refs`."""
+    refs = sorted(map(str, ids))
+    for start in range(0, len(refs), REFS_AT_ONCE_MAX):
+        await work.lock_refs(session, refs[start : start + REFS_AT_ONCE_MAX])
 
 
 async def _possible(session: Session, orders: Sequence[tuple[int, int]]) -> set[tuple[int, UUID]]:
@@ -221,12 +229,16 @@ async def adopt(
     """
     order = await service.lock(session, order_id)
     live = await attempt_repository.live_of(session, order_id)
+    if live is not None and live.provider_id != provider.id:
+        if not await _is_ruled_out(session, provider, live):
+            raise OrderStateConflict("The order was tried at another provider last")
+        outcome = "not in its provider's list after a restore"
+        await attempt_repository.end(session, live.id, AttemptState.ABSENT, outcome=outcome)
+        live = None
     if live is None:
         await restore_repository.insert_attempt(
             session, await _forgotten_attempt(session, provider, order, listed)
         )
-    elif live.provider_id != provider.id:
-        raise OrderStateConflict("The order was tried at another provider last")
     await restore_repository.forget_doubts(session, order_id)
     return await resolving.find(
         session,
@@ -235,6 +247,19 @@ async def adopt(
         actor=actor,
         reason="in the provider's list after a restore",
     )
+
+
+async def _is_ruled_out(session: Session, provider: Provider, live: Attempt) -> bool:
+    """Whether the list of its own provider does not have an attempt from before the restore, of an
+    order that this other provider may have.
+    """
+    restore = await lineage.last_restore(session)
+    if restore is None or live.started_at > restore.at:
+        return False
+    doubted = await restore_repository.doubted_of(session, live.order_id)
+    if provider.id not in doubted or live.provider_id in doubted:
+        return False
+    return await attempt_repository.evidence_of(session, live.id) is None
 
 
 async def _forgotten_attempt(
@@ -246,6 +271,8 @@ async def _forgotten_attempt(
     rate = await supply.rate_to_ours(session, provider.currency, selling or provider.currency)
     if route is None or rate is None:
         raise OrderStateConflict("Its service has no route to this provider, or its money no rate")
+    restore = await lineage.last_restore(session)
+    since = now_of(session) if restore is None else restore.since
     cost = charge_rounded_up(
         rate=Money(route.cost_micros), price_unit=order.price_unit, quantity=order.quantity
     )
@@ -263,8 +290,9 @@ async def _forgotten_attempt(
         cost_currency=provider.currency,
         rate_to_ours_micros=rate,
         outcome="forgotten by a restore",
-        started_at=listed.at or now_of(session),
-        sending_at=listed.at or now_of(session),
+        # It was sent at some time after that; a list's own times are by another clock.
+        started_at=since,
+        sending_at=since,
     )
 
 
@@ -289,7 +317,7 @@ async def rule_out(
         raise TooEarlyToProve("Absence can be proven only 15 minutes after the restore")
     order = await service.lock(session, order_id)
     await restore_repository.forget_doubts(session, order_id, provider_id=provider.id)
-    if order.state not in resolving.UNRESOLVED or await restore_repository.doubts_left(
+    if order.state not in resolving.UNRESOLVED or await restore_repository.doubted_of(
         session, order_id
     ):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -70,6 +71,9 @@ POSSIBLY_LIVE: Final = frozenset(
     {AttemptState.LEASED, AttemptState.SENDING, AttemptState.ACCEPTED, AttemptState.UNKNOWN}
 )
 """Attempts after which the provider may have the order; an order has at most one such attempt."""
+
+LISTENED_FOR_MAX: Final = timedelta(days=7)
+"""So long after its end an order that a claim has ended is still asked about."""
 
 MOVES: Final[dict[Move, frozenset[tuple[OrderState, OrderState]]]] = {
     # An order is placed into queued, or straight into on_hold: that is no change of state.

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from app.core import work
+from app.core.clock import CLOCKS_APART_MAX
 from app.core.db import Session
 from app.core.uow import now_of
 from app.providers.protocol import Capability, ProviderBalance
@@ -53,8 +54,9 @@ async def keep(
     *,
     time_scale: float,
 ) -> None:
-    """Keep a sample. One with nothing on the wire ends the quiet that was for its sake; after any
-    other the next is made soon. The caller holds the rows of the provider and of its probe.
+    """Keep a sample. One with nothing on the wire, asked for so long after the quiet began that it
+    surely is from after the loss, ends that quiet; after any other the next is made soon. The
+    caller holds the rows of the provider and of its probe.
     """
     in_flight = max(asking.in_flight, await _in_flight(session, provider.id))
     session.add(
@@ -71,10 +73,12 @@ async def keep(
     now = now_of(session)
     if provider.quiet_until is None or provider.quiet_until <= now:
         return
-    if in_flight == 0:
+    scale = scale_of(provider, time_scale)
+    proves_from = provider.quiet_until - QUIET_MAX / scale + CLOCKS_APART_MAX
+    if in_flight == 0 and asking.at > proves_from:
         await repository.change(session, provider.id, {"quiet_until": now})
     else:
-        soon = now + QUIET_LOOK_EVERY / scale_of(provider, time_scale)
+        soon = max(now + QUIET_LOOK_EVERY / scale, proves_from)
         await work.hasten(session, PROBE, [str(provider.id)], due_at=soon)
 
 

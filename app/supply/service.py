@@ -330,7 +330,8 @@ async def resume(session: Session, provider_id: UUID) -> None:
     await lift_pause(session, provider_id)
     await repository.reset_breaker(session, provider_id)
     await repository.forget_bound(session, provider_id)
-    await repository.change(session, provider_id, {"funds_trials": 0, "funds_trial_at": None})
+    forgotten = {"funds_trials": 0, "funds_trial_at": None, "reads_wait_until": None}
+    await repository.change(session, provider_id, forgotten)
 
 
 async def set_rate(

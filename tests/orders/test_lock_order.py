@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.runtime import Runtime
-from app.orders import attempt_repository, refill_asking, refills, resolving
+from app.orders import attempt_repository, refill_asking, refills, resolving, restored
 from app.orders.refill_asking import RefillBatch
 from app.providers.protocol import ProviderState, Unconfirmed
 from tests.fixtures.world import World
@@ -90,3 +91,21 @@ async def test_stale_orders_are_all_locked_before_the_first_wallet_is(
         wallet = "SELECT id FROM accounts WHERE kind = 'wallet' AND book_id = :book"
         await take_at_once(holder, wallet, book=resellers[0].book_id)
     assert await canceling == 2
+
+
+async def test_a_restore_waits_for_the_work_on_an_order_without_the_orders_row(
+    world: World, runtime: Runtime
+) -> None:
+    placed = await world.order(service=await world.service(routes=[await world.provider()]))
+
+    async def doubt() -> None:
+        async with runtime.uow.begin() as session:
+            await restored.doubt_waiting(session, since=None, actor=OPERATOR)
+
+    async with runtime.uow.begin() as session:
+        await work.lock_ref(session, str(placed["id"]))
+        doubting = asyncio.create_task(doubt())
+        await until_somebody_waits(runtime)
+        await take_at_once(session, "SELECT id FROM orders WHERE id = :id", id=placed["id"])
+    await doubting
+    assert (await world.row(placed)).state == "needs_review"

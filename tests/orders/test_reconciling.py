@@ -11,11 +11,14 @@ from sqlalchemy import text
 from app.catalog.models import OnUnknown
 from app.core import work
 from app.core.audit import Actor
-from app.core.clock import Clock
+from app.core.clock import CLOCKS_APART_MAX, Clock
+from app.core.ids import new_id
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.core.work import MAIN_LANE
-from app.orders import gauges, inquiry_repository, reconciling, resolving, unresolved
+from app.orders import conceding, gauges, inquiry_repository, reconciling, resolving, unresolved
+from app.orders import service as orders
+from app.orders.conceding import Concession
 from app.orders.errors import OrderStateConflict
 from app.orders.inquiry_models import Inquiry
 from app.orders.judging import ABSENCE_AFTER, LOOK_EVERY
@@ -23,6 +26,7 @@ from app.orders.models import Order
 from app.orders.reconciling import Learned
 from app.orders.service import RECONCILE
 from app.orders.unresolved import Next, Unresolved
+from app.providers.forms import ServiceType
 from app.providers.protocol import (
     Accepted,
     Found,
@@ -32,6 +36,7 @@ from app.providers.protocol import (
     ProviderBalance,
     ProviderState,
     StatusAnswer,
+    SubmitOutcome,
     Unconfirmed,
     Unreadable,
 )
@@ -266,6 +271,37 @@ class TestBalance:
         assert (await search.look(order_id)).state == "unknown"
         assert "repa" in (await search.listed())[order_id].evidence["balance"]
 
+    @pytest.mark.parametrize("written_off", [False, True])
+    @pytest.mark.parametrize("days", [0, 7])
+    async def test_an_order_that_ended_on_our_word_may_be_repaid_long_after(
+        self, search: Search, runtime: Runtime, clock: Clock, written_off: bool, days: int
+    ) -> None:
+        other = await search.order(LOST if written_off else Accepted("8", "{}"))
+        async with runtime.uow.begin() as session:
+            if written_off:
+                await resolving.write_off(session, other, actor=OPERATOR, reason="given up")
+            else:
+                order = await orders.lock(session, other)
+                whole = Concession(new_id(), Money(order.charge), OPERATOR, {})
+                await conceding.end_running(session, order, whole)
+        clock.move(timedelta(days=days, minutes=20))
+        order_id, order = await self.around(search, clock, "100.01")
+        assert order.state == "unknown"
+        assert "repayment" in (await search.listed())[order_id].evidence["balance"]
+
+    async def test_what_a_provider_did_not_deliver_may_be_repaid_hours_after(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        other = await search.order(Accepted("8", "{}"))
+        said = progress(ProviderState.CANCELED, remains=1000, charge_micros=0)
+        await desk.hear(search.provider, {other: said})
+        clock.move(timedelta(hours=20))
+        _, order = await self.around(search, clock, "100.01")
+        assert order.state == "unknown"
+        clock.move(timedelta(hours=5))
+        _, order = await self.around(search, clock, "100.01")
+        assert order.state == "queued"
+
     async def test_without_the_declaration_no_balance_is_believed(
         self, search: Search, clock: Clock
     ) -> None:
@@ -293,12 +329,36 @@ class TestBalance:
         waiting = await world.order(service=service)
         assert await desk.lease(search.provider) is Closed.QUIET
         assert (await world.row(waiting)).wait_reason == "provider_quiet"
+        clock.move(CLOCKS_APART_MAX + timedelta(seconds=1))
         await search.sample("99.51")
         assert isinstance(await self.admitted(runtime, search), Grant)
         # Another so soon does not silence it again.
         clock.move(timedelta(minutes=1))
         await search.order()
         assert isinstance(await self.admitted(runtime, search), Grant)
+
+    async def test_quiet_goes_on_until_a_balance_is_surely_from_after_the_loss(
+        self, search: Search, runtime: Runtime, clock: Clock
+    ) -> None:
+        await search.declare(quiet_after_unknown=True)
+        await search.sample("100.01")
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order()
+        clock.move(timedelta(seconds=3))
+        await search.sample("99.51")
+        assert await self.admitted(runtime, search) is Closed.QUIET
+        async with runtime.uow.begin() as session:
+            due = await work.due_times(session, PROBE, [str(search.provider.id)])
+        again = due[str(search.provider.id)] - clock.now()
+        assert timedelta() < again <= CLOCKS_APART_MAX
+        clock.move(again + timedelta(seconds=1))
+        await search.sample("99.51")
+        assert isinstance(await self.admitted(runtime, search), Grant)
+        # What follows now takes nothing away from that proof.
+        await search.order(Accepted("9", "{}"))
+        clock.move(timedelta(minutes=2))
+        await search.look(order_id)
+        assert (await search.inquiry(order_id)).balance == "taken"
 
     async def test_quiet_lasts_two_minutes_at_most(
         self, search: Search, runtime: Runtime, clock: Clock
@@ -313,6 +373,52 @@ class TestBalance:
     async def admitted(self, runtime: Runtime, search: Search) -> Grant | Closed:
         async with runtime.uow.begin() as session:
             return await protection.admit_submits(session, search.provider.id)
+
+
+class TestBalanceBesideSubscriptions:
+    """A subscription is charged for post by post, and what it did not use is paid back."""
+
+    @pytest.fixture
+    async def search(self, world: World, desk: Desk) -> Search:
+        search = Search(world, desk, await world.provider())
+        await search.declare(balance_is_proof=True)
+        return search
+
+    async def subscribe(self, search: Search, world: World, desk: Desk, say: SubmitOutcome) -> int:
+        service = await world.service(type=ServiceType.SUBSCRIPTIONS, routes=[search.provider])
+        await world.order(
+            service=service, username="ada", min=100, max=200, delay=0, spend_cap="5.00"
+        )
+        batch = await desk.submit(search.provider, say)
+        [handover] = batch.handovers
+        return handover.order_id
+
+    async def test_a_lost_one_is_not_proven_absent_by_a_balance_that_did_not_fall(
+        self, search: Search, world: World, desk: Desk, clock: Clock
+    ) -> None:
+        await search.sample("100.01")
+        clock.move(timedelta(minutes=1))
+        order_id = await self.subscribe(search, world, desk, LOST)
+        clock.move(timedelta(minutes=16))
+        await search.sample("100.01")
+        assert (await search.look(order_id)).state == "unknown"
+        assert "post by post" in (await search.listed())[order_id].evidence["balance"]
+
+    async def test_the_repayment_for_one_that_expired_may_hide_a_charge(
+        self, search: Search, world: World, desk: Desk, clock: Clock
+    ) -> None:
+        subscription = await self.subscribe(search, world, desk, Accepted("8", "{}"))
+        clock.move(timedelta(minutes=1))
+        await search.sample("100.01")
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order()
+        said = progress(ProviderState.EXPIRED, posts=1, charge_micros=100_000)
+        await desk.hear(search.provider, {subscription: said})
+        assert (await world.row(subscription)).state == "completed"
+        clock.move(timedelta(minutes=16))
+        await search.sample("100.01")
+        assert (await search.look(order_id)).state == "unknown"
+        assert "repayment" in (await search.listed())[order_id].evidence["balance"]
 
 
 class TestIds:

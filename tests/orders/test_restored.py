@@ -4,19 +4,30 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
+from app.catalog.models import OnUnknown
 from app.core import lineage
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import restored
+from app.orders import resolving, restored
 from app.orders import service as orders
+from app.orders.errors import OrderStateConflict
 from app.orders.restored import Doubted, Listed, Reading
+from app.providers.protocol import Accepted, NotThere, ProviderState
 from app.supply.models import Provider
 from tests.fixtures.world import RouteTo, World
+from tests.orders.conftest import Desk, progress
+from tests.orders.test_reconciling import COST, Search
 
 DESK = Actor("operator", "opr_1")
 PLACE = "https://www.instagram.com/p/Cabc123/"
+
+
+@pytest.fixture
+async def search(world: World, desk: Desk) -> Search:
+    return Search(world, desk, await world.provider(adapter="smmos"))
 
 
 async def restore(runtime: Runtime) -> Doubted:
@@ -27,6 +38,13 @@ async def restore(runtime: Runtime) -> Doubted:
 async def read(runtime: Runtime, provider: Provider, listed: Sequence[Listed]) -> Reading:
     async with runtime.uow.begin() as session:
         return await restored.read_list(session, runtime.keys, provider, listed, since=None)
+
+
+async def restore_elsewhere(runtime: Runtime) -> None:
+    """The database comes back in another place, and nobody has vouched for it yet."""
+    async with runtime.uow.begin() as session:
+        await session.execute(text("UPDATE database_lineage SET identity = 'elsewhere'"))
+        assert await lineage.is_restored(session)
 
 
 async def rule_out(runtime: Runtime, provider: Provider, order_id: int) -> bool:
@@ -123,6 +141,128 @@ async def test_found_at_one_provider_it_is_no_longer_doubted_at_any(
 
     assert (order.state, order.provider_order_id) == ("in_progress", "77")
     assert order.provider_id == second.id
+
+
+async def test_once_the_provider_that_had_it_at_the_backup_has_not_another_may_have_it(
+    world: World, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    first, second = await world.provider(), await world.provider()
+    service = await world.service(routes=[first, second])
+    order_id = (await world.order(service=service, link=PLACE))["id"]
+    await desk.send(first)
+    await restore(runtime)
+    clock.move(timedelta(minutes=20))
+
+    async def adopt() -> None:
+        async with runtime.uow.begin() as session:
+            await restored.adopt(session, second, order_id, Listed("55", PLACE), actor=DESK)
+
+    with pytest.raises(OrderStateConflict):
+        await adopt()
+    assert await rule_out(runtime, first, order_id) is False
+    await adopt()
+
+    order = await world.row(order_id)
+    assert (order.state, order.provider_id) == ("in_progress", second.id)
+    assert [one.state for one in await desk.attempts(order_id)] == ["absent", "accepted"]
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+async def test_what_was_lost_before_the_backup_is_doubted_as_it_may_have_been_sent_again_since(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock, reviewed: bool
+) -> None:
+    order_id = await search.order()
+    if reviewed:
+        async with runtime.uow.begin() as session:
+            await resolving.hand_over(session, order_id, "unknown for too long")
+
+    assert (await restore(runtime)).orders == 1
+    async with runtime.uow.begin() as session:
+        assert await restored.doubts(session) == {search.provider.id: 1}
+
+    clock.move(timedelta(minutes=20))
+    assert (await search.look_up(order_id, NotThere())).state == "needs_review"
+    assert await desk.work_of(order_id) == {}
+    assert await rule_out(runtime, search.provider, order_id) is True
+
+
+async def test_until_somebody_vouches_for_it_nothing_is_concluded_about_lost_orders(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    order_id = await search.order(on_unknown=OnUnknown.WRITE_OFF, write_off_hours=1)
+    await restore_elsewhere(runtime)
+    clock.move(timedelta(hours=2))
+
+    order = await search.look_up(order_id, NotThere())
+
+    assert (order.state, order.refunded) == ("unknown", 0)
+    assert (await search.inquiry(order_id)).lookup == "not_there"
+    assert (await desk.work_of(order_id))["reconcile"].due_at > clock.now()
+
+
+async def test_an_id_from_the_time_that_was_forgotten_proves_nothing_of_a_lost_order(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(may_probe_ids=True)
+    await search.order(Accepted("90", "{}"))
+    # An order of after the backup was taken as 91, and is forgotten.
+    await restore(runtime)
+    clock.move(timedelta(minutes=5))
+    order_id = await search.order()
+    clock.move(timedelta(minutes=20))
+    await search.order(Accepted("92", "{}"))
+
+    look = await desk.look(order_id)
+
+    assert look is not None
+    assert [one.ids for one in look.questions if one.ids] == []
+    assert (await search.inquiry(order_id)).ids is None
+
+
+async def test_what_is_adopted_was_sent_in_the_time_that_was_forgotten(
+    search: Search, desk: Desk, world: World, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(may_probe_ids=True, balance_is_proof=True)
+    await search.completed("90")
+    service = await world.service(routes=[search.provider])
+    adopted = (await world.order(service=service, link=PLACE))["id"]
+    await search.sample("100.01")
+    since = (await restore(runtime)).since
+    clock.move(timedelta(minutes=5))
+    lost = await search.order()
+    clock.move(timedelta(minutes=20))
+    async with runtime.uow.begin() as session:
+        listed = Listed("100", PLACE, at=clock.now())
+        await restored.adopt(session, search.provider, adopted, listed, actor=DESK)
+    done = progress(ProviderState.COMPLETED, charge_micros=COST)
+    await desk.hear(search.provider, {adopted: done})
+    clock.move(timedelta(minutes=1))
+    # It fell by one charge, which the adopted order had before the restore.
+    await search.sample("99.51")
+
+    order = await search.look(lost)
+
+    attempt = await desk.attempt(adopted)
+    assert (attempt.started_at, attempt.sending_at) == (since, since)
+    assert order.state == "unknown"
+    inquiry = await search.inquiry(lost)
+    assert (inquiry.ids, inquiry.balance) == (None, "unclear")
+
+
+async def test_a_balance_from_before_the_backup_proves_nothing_after_the_restore(
+    search: Search, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(balance_is_proof=True)
+    await search.sample("100.01")
+    clock.move(timedelta(minutes=1))
+    await restore(runtime)
+    clock.move(timedelta(minutes=1))
+    order_id = await search.order()
+    clock.move(timedelta(minutes=16))
+    await search.sample("100.01")
+
+    assert (await search.look(order_id)).state == "unknown"
+    assert "restored" in ((await search.inquiry(order_id)).balance_why or "")
 
 
 @pytest.mark.parametrize("whole", [True, False])

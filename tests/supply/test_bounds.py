@@ -342,6 +342,17 @@ class TestAskedToWait:
         async with runtime.uow.begin() as session:
             assert isinstance(await protection.admit_reads(session, provider.id), Grant)
 
+    async def test_an_operator_who_resumes_does_not_wait(
+        self, world: World, runtime: Runtime
+    ) -> None:
+        provider = await world.provider()
+        async with runtime.uow.begin() as session:
+            await protection.record_asked_to_wait(session, provider.id, 3600.0)
+            assert await protection.admit_reads(session, provider.id) is Closed.BUDGET
+        async with runtime.uow.begin() as session:
+            await supply.resume(session, provider.id)
+            assert isinstance(await protection.admit_reads(session, provider.id), Grant)
+
 
 @pytest.mark.committing
 async def test_many_workers_that_hear_the_same_trouble_halve_the_bound_once(
