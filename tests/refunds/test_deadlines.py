@@ -9,9 +9,8 @@ from sqlalchemy import text
 
 from app.core.runtime import Runtime
 from app.orders import attempt_repository
-from app.orders.late_words import LISTENED_FOR_MAX
 from app.orders.service import FOLLOW
-from app.orders.states import OrderState
+from app.orders.states import LISTENED_FOR_MAX, OrderState
 from app.refunds import clock
 from app.refunds.clock import SILENT_AFTER
 from app.refunds.deciding import CLAIM
