@@ -124,7 +124,7 @@ def approve_claim(
         str | None, typer.Option(help="Such as 0.25; by default all that is left of the charge.")
     ] = None,
 ) -> None:
-    """Give money back; a large sum takes a second person, who approves the same."""
+    """Give money back; a large sum takes two operators, over the API with their keys."""
     body = checked(ApproveClaim, amount=amount, reason=reason)
 
     async def decide(session: Session, settings: Settings) -> Claim:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 from uuid import UUID
 
 from app.core import work
@@ -26,6 +26,8 @@ from app.refunds.models import Claim, ClaimEvent
 from app.refunds.repository import Happening
 from app.refunds.rules import Decision, Facts, Outcome, Rule
 from app.refunds.states import WITH_PEOPLE, ClaimState
+
+AT_A_COMMAND_LINE: Final = "command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,11 @@ async def approve(
 
 
 def _is_second(claim: Claim, amount: Money, by: Actor) -> bool:
-    """Whether another operator has approved the same amount before. Raises SecondApproverNeeded."""
+    """Whether another operator has approved the same amount before. Raises SecondApproverNeeded;
+    to who is at a command line as well, since an account of a machine may be either of the two.
+    """
+    if by.kind == AT_A_COMMAND_LINE:
+        raise SecondApproverNeeded("This amount takes two operators, each with a key of their own")
     if claim.first_amount != amount.micros:
         return False
     if claim.first_approver == str(by):
