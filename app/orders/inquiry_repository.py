@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -43,14 +43,6 @@ async def open_for(session: Session, attempt_id: UUID) -> None:
 
 async def find(session: Session, attempt_id: UUID) -> Inquiry | None:
     return await session.get(Inquiry, attempt_id, populate_existing=True)
-
-
-async def of_orders(session: Session, order_ids: Collection[int]) -> dict[int, Inquiry]:
-    """The searches that are open, by order."""
-    rows = await session.scalars(
-        select(Inquiry).where(Inquiry.order_id.in_(order_ids), Inquiry.resolved_at.is_(None))
-    )
-    return {row.order_id: row for row in rows}
 
 
 async def change(session: Session, attempt_id: UUID, values: dict[str, Any]) -> None:

@@ -69,6 +69,7 @@ async def test_an_order_is_placed_followed_and_found_by_our_reference(
     placed = await other.submit(service.id)
 
     assert isinstance(placed, Accepted)
+    assert LINK not in placed.answer  # what is kept of an answer names nobody
     found = await other.adapter.find(other.account, [REFERENCE, "another"])
     assert found == {REFERENCE: Found(placed.provider_order_id), "another": NotThere()}
     told = await other.adapter.status(other.account, [placed.provider_order_id, "1"])

@@ -105,7 +105,8 @@ class Smmos(Unoffered):
         """See Adapter.submit."""
         if submission.service_type is ServiceType.SUBSCRIPTIONS:
             return Refused(RefusalKind.PERMANENT, f"{self.name} hands on no subscriptions.", "")
-        secrets = _secrets(account)
+        # The other side answers with the order, its link included.
+        secrets = (*_secrets(account), *submission.form.addresses)
         outgoing = Outgoing(
             _url(account, "/v1/orders"),
             orjson.dumps(_body(submission)),
