@@ -263,7 +263,7 @@ VERBS = [
     Verb(
         "doubt after a restore",
         doubt_after_a_restore,
-        by(M.REVIEW, S.NEEDS_REVIEW, S.QUEUED, S.ON_HOLD, S.SUBMITTING),
+        by(M.REVIEW, S.NEEDS_REVIEW, S.QUEUED, S.ON_HOLD, S.SUBMITTING, S.UNKNOWN),
     ),
     polled("polled: completed", progress(ProviderState.COMPLETED), M.COMPLETE, S.COMPLETED),
     polled("polled: partial", progress(ProviderState.PARTIAL, remains=1), M.END_SHORT, S.PARTIAL),
