@@ -27,6 +27,7 @@ from app.orders.service import FOLLOW, RECONCILE
 from app.panel import adding
 from app.providers.protocol import ProviderBalance, ProviderUnreachable
 from app.providers.registry import get_adapter
+from app.refunds import evidence
 from app.refunds import gauges as claim_gauges
 from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
@@ -176,6 +177,14 @@ async def forget_samples(_context: WorkerContext, session: Session) -> None:
     await sampling.forget_old(session)
 
 
+async def remove_evidence(context: WorkerContext, session: Session) -> None:
+    """Delete the files of claims that were closed long ago."""
+    days = context.settings.claim_evidence_days
+    removed = await evidence.remove_old(session, days=days)
+    if removed:
+        log.info("evidence_removed", files=removed, after_days=days)
+
+
 TASKS: Final[dict[str, Task]] = {
     "sweep": Task(sweep, timedelta(seconds=5), "sweep", SWEEP_LEASE_SECONDS),
     "measure": Task(measure, timedelta(seconds=10)),
@@ -191,6 +200,7 @@ TASKS: Final[dict[str, Task]] = {
     "forget_keys": Task(forget_keys, timedelta(minutes=10)),
     "forget_intakes": Task(forget_intakes, timedelta(hours=1)),
     "forget_samples": Task(forget_samples, timedelta(hours=1)),
+    "remove_evidence": Task(remove_evidence, timedelta(hours=1)),
 }
 """All tasks by name. One worker does each."""
 

@@ -64,7 +64,7 @@ PROVIDER_CHARGE_EXPECTED: Final = Counter(
 )
 CLAIM_LOSSES: Final = Counter(
     "smmos_claim_losses_total",
-    "What providers charged for orders whose money had been given back, in our currency",
+    "What providers charged for what had been given back of orders, in our currency",
     ["provider"],
 )
 PROVIDER_CHARGE_DRIFT: Final = Counter(

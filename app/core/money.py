@@ -72,6 +72,11 @@ def sold_for_rounded_up(price: Money, *, taken: int, cost: int) -> Money:
     return Money(-(-price.micros * taken // cost))
 
 
+def paid_for_rounded_down(cost: Money, *, earned: int, price: int) -> Money:
+    """What of a cost is paid for by `earned` of the price: a loss is never understated."""
+    return Money(cost.micros * earned // price)
+
+
 def converted_rounded_up(amount: Money, *, rate_micros: int) -> Money:
     """A cost in another currency, in ours, at `rate_micros` of ours per unit: never understated."""
     return Money(-(-amount.micros * rate_micros // MICROS_PER_UNIT))

@@ -95,6 +95,9 @@ class Settings(BaseSettings):
         pattern=r"^\d{1,9}(\.\d{1,6})?$",
         description="refunds above this amount, in the selling currency, take two operators",
     )
+    claim_evidence_days: int = Field(
+        180, ge=1, le=3650, description="days after which the files of a closed claim are deleted"
+    )
     time_scale: float = Field(
         1.0, ge=1, le=10_000, description="divides waits, where a simulator delivers and only there"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -97,10 +98,30 @@ async def give_back(session: Session, order: Order, given: Concession) -> None:
     )
 
 
+async def await_cutoff(
+    session: Session, order: Order, actor: Actor, data: dict[str, Any], *, at: datetime
+) -> None:
+    """Tell of a claim on an order, which is locked, that is decided by what was delivered at a
+    moment: what the first word after it leaves undelivered is kept, however late it is decided.
+    """
+    await _note(session, order, "claim_filed", actor, data, {"cutoff_at": at})
+
+
 async def tell(
     session: Session, order: Order, type_: str, actor: Actor, data: dict[str, Any]
 ) -> None:
     """Write what happens to a claim into the timeline of its order, which is locked."""
+    await _note(session, order, type_, actor, data, {})
+
+
+async def _note(
+    session: Session,
+    order: Order,
+    type_: str,
+    actor: Actor,
+    data: dict[str, Any],
+    values: dict[str, Any],
+) -> None:
     await repository.note(
         session,
         order.id,
@@ -108,5 +129,6 @@ async def tell(
         source=OrderState(order.state),
         actor=actor,
         data=data,
+        values=values,
         public=True,
     )

@@ -11,10 +11,17 @@ from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.metrics import CLAIM_LOSSES
-from app.core.money import MICROS_PER_UNIT, Money, converted_rounded_up
+from app.core.money import (
+    MICROS_PER_UNIT,
+    ZERO,
+    Money,
+    converted_rounded_up,
+    paid_for_rounded_down,
+)
 from app.core.uow import now_of
 from app.orders import attempt_repository, repository
 from app.orders.models import Attempt, Order
+from app.orders.routing import price_of_post
 from app.orders.service import FOLLOW
 from app.orders.settlement import FINAL
 from app.orders.states import LISTENED_FOR_MAX, OrderState
@@ -66,20 +73,30 @@ async def hear_late(
     }
     if is_final and attempt is not None:
         await attempt_repository.keep_charge(session, attempt.id, answer.charge_micros)
-        said["loss"] = _count_loss(attempt, answer, provider_name)
+        said["loss"] = _count_loss(order, attempt, answer, provider_name)
     await _observe(session, order, {"after_end": True, "provider": said})
     return not (is_final or given_up)
 
 
-def _count_loss(attempt: Attempt, answer: Progress, provider_name: str) -> str | None:
-    """What the provider charged for an order whose money went back, in ours; None if untold."""
+def _count_loss(order: Order, attempt: Attempt, answer: Progress, provider_name: str) -> str | None:
+    """What the provider charged beyond the cost of what was earned, in ours; None if untold."""
     if answer.charge_micros is None or answer.currency not in {None, attempt.cost_currency}:
         return None
-    loss = converted_rounded_up(
-        Money(answer.charge_micros), rate_micros=attempt.rate_to_ours_micros
-    )
+    unpaid = max(ZERO, Money(answer.charge_micros) - _paid_for(order, attempt))
+    loss = converted_rounded_up(unpaid, rate_micros=attempt.rate_to_ours_micros)
     CLAIM_LOSSES.labels(provider_name).inc(loss.micros / MICROS_PER_UNIT)
     return str(loss)
+
+
+def _paid_for(order: Order, attempt: Attempt) -> Money:
+    """What of the provider's cost the earned part of the charge stands for. The cost of a
+    subscription is that of its largest post.
+    """
+    price = price_of_post(order) or Money(order.charge)
+    if not price:
+        return ZERO
+    cost = Money(attempt.cost_micros)
+    return paid_for_rounded_down(cost, earned=order.earned, price=price.micros)
 
 
 async def _observe(session: Session, order: Order, data: dict[str, Any]) -> None:

@@ -41,7 +41,8 @@ class Order(Base):
     first of the polls in a row was made that could not be used for any reason. `cancel_…` is where
     a request to the provider to cancel stands, since when, and why it was refused. A run of a
     schedule has that schedule's number for `parent_id`, and was due at `due_at`, perhaps before it
-    was placed. `late_at` is when it was first seen to be late.
+    was placed. `late_at` is when it was first seen to be late. A claim on it is decided by what was
+    delivered at `cutoff_at`; `cutoff_remains` is what the first word after that left undelivered.
     """
 
     __tablename__ = "orders"
@@ -139,6 +140,8 @@ class Order(Base):
     deliver_from: Mapped[datetime | None]
     deliver_by: Mapped[datetime]
     late_at: Mapped[datetime | None]
+    cutoff_at: Mapped[datetime | None]
+    cutoff_remains: Mapped[int | None] = mapped_column(Integer)
     ended_at: Mapped[datetime | None]
 
 

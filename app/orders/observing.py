@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from app.core.audit import Actor
 from app.core.db import Session
+from app.core.uow import now_of
 from app.orders import canceling, repository
 from app.orders.doubts import ACTOR, NO_DOUBT
 from app.orders.models import Order
@@ -40,6 +42,7 @@ async def note_progress(
         values["wait_reason"] = waits_for
     if order.unusable_since is not None:
         values |= NO_DOUBT
+    values |= _at_cutoff(order, values.get("remains", order.remains), now_of(session))
     if values:
         told: dict[str, Any] = {
             name: value for name, value in values.items() if name in {"start_count", "remains"}
@@ -54,6 +57,13 @@ async def note_progress(
             values=values,
             public=bool(told),
         )
+
+
+def _at_cutoff(order: Order, remains: int | None, now: datetime) -> dict[str, int]:
+    """What the first word after the moment that a claim is decided by leaves undelivered."""
+    if order.cutoff_at is None or order.cutoff_remains is not None or remains is None:
+        return {}
+    return {} if now < order.cutoff_at else {"cutoff_remains": remains}
 
 
 async def guard_cap(session: Session, order: Order, bought: Bought, progress: Progress) -> None:

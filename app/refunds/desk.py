@@ -24,7 +24,8 @@ from app.refunds.errors import ClaimOpen, ClaimStateConflict, SecondApproverNeed
 from app.refunds.facts import facts_of, figures_of, scale_of
 from app.refunds.models import Claim, ClaimEvent
 from app.refunds.repository import Happening
-from app.refunds.rules import Decision, Facts, Outcome, Rule
+from app.refunds.rules import Decision, Outcome, Rule
+from app.refunds.shares import Facts
 from app.refunds.states import WITH_PEOPLE, ClaimState
 
 AT_A_COMMAND_LINE: Final = "command"
@@ -96,7 +97,8 @@ async def approve(
 ) -> Claim:
     """Give back an amount, or what a first operator approved, or all that is left of the charge.
 
-    Above `two_above` the first approval is kept, and another operator has to approve the same.
+    Where operators have given back more than `two_above` of one order with it, the first approval
+    is kept, and another operator has to approve the same.
     Raises NotFound, ClaimStateConflict, SecondApproverNeeded, InvalidInput, OrderStateConflict.
     """
     claim, order = await service.lock_with_order(session, claim_id)
@@ -112,7 +114,8 @@ async def approve(
     words = f"{amount} goes back by an operator's decision. {reason}"
     decision = Decision(Outcome.APPROVE, Rule.BY_AN_OPERATOR, words, amount)
     verdict = Verdict(decision, by, figures_of(facts, decision))
-    if amount > two_above and not _is_second(claim, amount, by):
+    given = Money(await repository.given_by_people(session, order.id))
+    if given + amount > two_above and not _is_second(claim, amount, by):
         return await _approve_first(session, claim, verdict)
     return await carry_out(session, claim, order, verdict)
 

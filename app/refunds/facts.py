@@ -8,12 +8,14 @@ from app.core.clock import rfc3339
 from app.core.db import Session
 from app.core.money import Money
 from app.core.uow import now_of
+from app.orders import service as orders
 from app.orders.conceding import REFUND_CLAIM
 from app.orders.models import Order
 from app.orders.states import OrderState
 from app.refunds import repository
 from app.refunds.models import Claim
-from app.refunds.rules import Decision, Facts
+from app.refunds.rules import Decision
+from app.refunds.shares import Facts
 from app.refunds.states import Reason
 
 
@@ -40,10 +42,23 @@ async def facts_of(
         refunded=Money(order.refunded),
         credited=Money(await repository.credited(session, order.id)),
         forfeited=Money(order.forfeited),
+        missing_at_deadline=await _missing_at_deadline(session, claim, order),
         silent=silent,
         by_claim=order.reason == REFUND_CLAIM,
         time_scale=time_scale,
     )
+
+
+async def _missing_at_deadline(session: Session, claim: Claim, order: Order) -> int | None:
+    """What was undelivered when the claim was to be decided: what the first word after that moment
+    left, or all of what was only handed on later. None before it, and where nobody knows.
+    """
+    if now_of(session) < claim.deadline:
+        return None
+    attempt = await orders.live_attempt(session, order.id)
+    if attempt is not None and attempt.started_at > claim.deadline:
+        return order.units or 1
+    return order.cutoff_remains
 
 
 def figures_of(facts: Facts, decision: Decision | None = None) -> dict[str, object]:
@@ -59,6 +74,7 @@ def figures_of(facts: Facts, decision: Decision | None = None) -> dict[str, obje
         "charge": str(facts.charge),
         "ordered": facts.ordered,
         "remains": facts.remains,
+        "missing_at_deadline": facts.missing_at_deadline,
         "refunded_before": str(facts.refunded),
         "credited_before": str(facts.credited),
         "forfeited": str(facts.forfeited),

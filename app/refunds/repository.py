@@ -8,14 +8,17 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import Text, and_, cast, func, select, tuple_, update
 
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.statements import Statement
 from app.core.uow import now_of
+from app.files.models import StoredFile
+from app.files.states import FileState
 from app.orders.models import Order
 from app.refunds.models import Claim, ClaimEvent, ClaimMessage
+from app.refunds.rules import Rule
 from app.refunds.states import ClaimState, Reason
 
 COUNTING_SECONDS_MAX: Final = 300.0
@@ -128,6 +131,40 @@ async def credited(session: Session, order_id: int) -> int:
         )
     )
     return int(total or 0)
+
+
+async def given_by_people(session: Session, order_id: int) -> int:
+    """What operators gave back by claims on this order; what the facts decided is not theirs."""
+    total = await session.scalar(
+        select(func.coalesce(func.sum(Claim.refund), 0)).where(
+            Claim.order_id == order_id,
+            Claim.state == ClaimState.APPROVED,
+            Claim.rule == Rule.BY_AN_OPERATOR,
+        )
+    )
+    return int(total or 0)
+
+
+async def with_evidence(
+    session: Session, ref_type: str, *, closed_before: datetime, limit: int
+) -> Sequence[UUID]:
+    """Claims that were closed before a moment and still have files, the oldest first."""
+    rows = await session.scalars(
+        select(Claim.id)
+        .join(
+            StoredFile,
+            and_(
+                StoredFile.ref_type == ref_type,
+                StoredFile.ref_id == cast(Claim.id, Text),
+                StoredFile.state == FileState.ATTACHED,
+            ),
+        )
+        .where(Claim.closed_at < closed_before)
+        .group_by(Claim.id)
+        .order_by(Claim.id)
+        .limit(limit)
+    )
+    return rows.all()
 
 
 async def page(

@@ -215,6 +215,7 @@ async def create_refund_claim_evidence(
     file = await receive(request, storage, book_id=caller.book_id, purpose=evidence.PURPOSE)
 
     async def transaction(session: Session) -> EvidenceRead:
-        return read_evidence(session, runtime, await evidence.attach(session, found, file))
+        added = await evidence.attach(session, found, file, actor=caller.actor)
+        return read_evidence(session, runtime, added)
 
     return await runtime.uow.run(transaction, repeatable=True)

@@ -9,8 +9,10 @@ from typing import Final
 
 from app.catalog.windows import Tier
 from app.core.clock import rfc3339
-from app.core.money import ZERO, Money, refund_rounded_down
+from app.core.money import ZERO, Money
 from app.orders.states import ENDED, OrderState
+from app.refunds import shares
+from app.refunds.shares import Facts, Share, share_of
 from app.refunds.states import WINDOW, Reason
 
 HANDED_OVER_WITHIN: Final = timedelta(minutes=1)
@@ -73,56 +75,6 @@ CLAUSES: Final[dict[Rule, str]] = {
     Rule.DELIVERY_BEGAN: "REF-1",
     Rule.BY_AN_OPERATOR: "REF-1",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a claim is decided by.
-
-    `ordered` is what delivery counts, none where nobody can; `remains` is what of it was last told
-    to be undelivered. `refunded` is all that has gone back of the charge, `credited` the part of it
-    that was for something else than missing delivery. A provider is `silent` that was asked how
-    the order stands and has long not answered. Of an order that was ended `by_claim` the last word
-    of its provider is not known: `remains` is the most that may be undelivered. `time_scale`
-    shortens waits where simulators deliver.
-    """
-
-    reason: Reason
-    now: datetime
-    opens_at: datetime
-    deadline: datetime
-    tier: Tier
-    state: OrderState
-    charge: Money
-    ordered: int | None
-    remains: int | None
-    refunded: Money = ZERO
-    credited: Money = ZERO
-    forfeited: Money = ZERO
-    silent: bool = False
-    by_claim: bool = False
-    time_scale: float = 1.0
-
-    @property
-    def left(self) -> Money:
-        """What of the charge has neither gone back nor been forfeited."""
-        return self.charge - self.refunded - self.forfeited
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What of an order was not delivered: so many of so many."""
-
-    undelivered: int
-    ordered: int
-
-    def of(self, facts: Facts) -> Money:
-        """What is still to go back for it: never twice, never above what is left."""
-        whole = refund_rounded_down(
-            charge=facts.charge, undelivered=self.undelivered, ordered=self.ordered
-        )
-        missing = whole - (facts.refunded - facts.credited)
-        return max(ZERO, min(facts.left, missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,45 +259,5 @@ def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
         words = f"Nothing is left to give back: of {facts.charge} paid, {facts.refunded} has gone"
         words += f" back and {facts.forfeited} was forfeited." if facts.forfeited else " back."
         return Decision(Outcome.REFUSE, Rule.ALREADY_REFUNDED, words, share=share)
-    words = f"{_missing(share)} {refund} goes back: {arithmetic_in_words(facts, share)}."
+    words = f"{shares.missing(facts, share)} {refund} goes back: {shares.arithmetic(facts, share)}."
     return Decision(Outcome.APPROVE, rule, words, refund, share)
-
-
-def share_of(facts: Facts) -> Share | None:
-    """What of the order was not delivered; None where nobody can say."""
-    whole = facts.ordered or 1
-    # A subscription that ends without a post is completed, and all of it goes back.
-    nothing_is_told = facts.ordered is None and not facts.left
-    if facts.by_claim or (facts.state is OrderState.COMPLETED and nothing_is_told):
-        return None
-    match facts.state:
-        case OrderState.COMPLETED:
-            return Share(0, whole)
-        case OrderState.QUEUED | OrderState.ON_HOLD | OrderState.FAILED | OrderState.CANCELED:
-            return Share(whole, whole)
-        case OrderState.IN_PROGRESS | OrderState.PARTIAL:
-            if facts.ordered is None or facts.remains is None:
-                return None
-            return Share(facts.remains, facts.ordered)
-        case OrderState.SUBMITTING | OrderState.UNKNOWN | OrderState.NEEDS_REVIEW:
-            return None
-
-
-def _missing(share: Share) -> str:
-    if share.undelivered == share.ordered:
-        return "Nothing was delivered."
-    return f"Of {share.ordered} ordered, {share.undelivered} were not delivered."
-
-
-def arithmetic_in_words(facts: Facts, share: Share) -> str:
-    """`0.90 × 400 ÷ 1000`, less what went back before; rounded down to a millionth."""
-    words = f"{facts.charge} × {share.undelivered} ÷ {share.ordered}"
-    before = facts.refunded - facts.credited
-    if before:
-        words += f" − {before} that went back before"
-    whole = refund_rounded_down(
-        charge=facts.charge, undelivered=share.undelivered, ordered=share.ordered
-    )
-    if facts.left < whole - before:
-        words += f", at most the {facts.left} that is left"
-    return words

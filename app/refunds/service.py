@@ -88,7 +88,8 @@ async def file(
     )
     filed = Happening(FILED, actor, description, rule=FILED, clause=_FILING_CLAUSE)
     await repository.insert(session, claim, filed)
-    await conceding.tell(session, order, "claim_filed", actor, told_of(claim) | {"reason": reason})
+    told = told_of(claim) | {"reason": reason}
+    await conceding.await_cutoff(session, order, actor, told, at=deadline)
     if rules.is_to_ask_first(claim.reason, order.state, is_due=now >= deadline) or (
         await lineage.is_restored(session)
     ):

@@ -21,6 +21,7 @@ from app.core.money import (
     Money,
     charge_rounded_up,
     converted_rounded_up,
+    paid_for_rounded_down,
     refund_rounded_down,
     sold_for_rounded_up,
 )
@@ -61,6 +62,11 @@ ROUNDINGS = {
         lambda price, taken, cost: sold_for_rounded_up(price, taken=taken, cost=cost).micros,
         lambda price, taken, cost: Fraction(price.micros * taken, cost),
         is_up=True,
+    ),
+    "paid_for_rounded_down": Rounding(
+        lambda cost, earned, price: paid_for_rounded_down(cost, earned=earned, price=price).micros,
+        lambda cost, earned, price: Fraction(cost.micros * earned, price),
+        is_up=False,
     ),
     "converted_rounded_up": Rounding(
         lambda amount, rate, _: converted_rounded_up(amount, rate_micros=rate).micros,

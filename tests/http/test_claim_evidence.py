@@ -10,6 +10,7 @@ import pytest
 
 from app.core.settings import Settings
 from app.files import router as files_router
+from app.files.service import COLLECT
 from app.refunds.evidence import FILES_MAX
 from tests.files.samples import pdf, png, zipped
 from tests.fixtures.world import World
@@ -70,6 +71,33 @@ async def test_evidence_is_kept_with_its_hash_and_opens_for_both_sides_by_signed
     assert [one["sha256"] for one in theirs] == [one["sha256"] for one in mine]
     for one, content in zip(theirs, (png(), pdf()), strict=True):
         assert (await shop.client.get(one["url"])).content == content
+
+
+async def test_evidence_is_removed_long_after_its_claim_was_closed_and_its_hash_stays(
+    exhibit: Exhibit, world: World
+) -> None:
+    shop, days = exhibit.shop, timedelta(days=180)
+    url = (await exhibit.send(png(), "screen.png")).json()["url"]
+    hashed = (await shop.read(exhibit.claim))["evidence"][0]["sha256"]
+    shop.clock.move(days)
+    await shop.worker.upkeep()  # which never touches an open claim
+    await shop.act(await world.operator(), exhibit.claim, "refuse")
+    shop.clock.move(days - timedelta(minutes=5))
+    await shop.worker.upkeep()
+    assert len((await shop.read(exhibit.claim))["evidence"]) == 1
+
+    shop.clock.move(timedelta(minutes=5))
+    await shop.worker.upkeep()
+    await shop.worker.until_idle(COLLECT)
+
+    found = await shop.read(exhibit.claim)
+    assert found["evidence"] == []
+    assert [event["type"] for event in found["events"]] == [
+        *("filed", "under_review", "evidence_added", "refused", "evidence_removed")
+    ]
+    assert f"SHA-256 {hashed}" in found["events"][2]["words"]
+    assert await world.count("files") == 0
+    assert (await shop.client.get(url)).status_code == 403
 
 
 async def test_a_link_that_has_expired_or_was_altered_opens_nothing(exhibit: Exhibit) -> None:

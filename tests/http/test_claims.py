@@ -358,6 +358,25 @@ class TestTheDesk:
         assert second.json()["state"] == "approved"
         assert await shop.balance() == "9.70"
 
+    async def test_a_large_sum_in_small_parts_takes_two_people_too(
+        self,
+        shop: Shop,
+        finance: OperatorCaller,
+        runtime: Runtime,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setitem(runtime.settings.__dict__, "claim_two_above", "0.50")
+        order_id = await shop.completed()
+        first = await shop.filed(order_id, "not-as-described")
+        approved = await shop.act(finance, first, "approve", amount="0.50")
+        assert approved.json()["state"] == "approved"
+        second = await shop.filed(order_id, "not-as-described")
+
+        more = await shop.act(finance, second, "approve", amount="0.01")
+
+        assert more.json()["state"] == "awaiting_second"
+        assert await shop.balance() == "9.60"
+
     @pytest.mark.refuses("operatorApproveClaim", "claim-state-conflict")
     @pytest.mark.refuses("operatorRefuseClaim", "claim-state-conflict")
     @pytest.mark.refuses("operatorReopenClaim", "claim-state-conflict")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.core.money import Money, refund_rounded_down
 from app.core.runtime import Runtime
 from app.orders import attempt_repository
 from app.orders.service import FOLLOW
@@ -235,6 +236,60 @@ async def test_an_unknown_order_is_with_an_operator_until_it_is_known(
     assert await shop.decided(claim) == ("refused", "REF-6", None)
 
 
+@pytest.mark.policy("REF-6")
+class TestDecidedLateWhileOrdersWereFollowed:
+    """As it would have been in time: by what the first word after the deadline told."""
+
+    async def test_what_was_delivered_since_does_not_count(self, shop: Shop) -> None:
+        order_id = await shop.running(delivered=600)
+        claim = await shop.filed(order_id)
+        shop.clock.move(WEEK)
+        await shop.worker.until_idle(FOLLOW)
+        await shop.delivered(order_id, 1000)
+        shop.clock.move(DAY)
+        await shop.worker.until_idle(FOLLOW)
+        assert (await shop.world.row(order_id)).state == "completed"
+
+        await shop.decide()
+
+        assert await shop.decided(claim) == ("approved", "REF-3", "0.36")
+        assert await shop.balance() == "9.46"
+        words = (await shop.read(claim))["decision"]["words"]
+        assert "Of 1000 ordered, 400 were not delivered by the deadline." in words
+
+    async def test_what_was_handed_on_after_the_deadline_was_not_delivered(
+        self, shop: Shop, runtime: Runtime
+    ) -> None:
+        async with runtime.uow.begin() as session:
+            await supply.pause(session, shop.provider.id, supply.PauseReason.NO_FUNDS)
+        claim = await shop.filed(await shop.order())
+        shop.clock.move(WEEK + MINUTE)
+        async with runtime.uow.begin() as session:
+            await supply.resume(session, shop.provider.id)
+        await shop.worker.dispatch(shop.provider)
+        shop.clock.move(DAY)
+        await shop.worker.until_idle(FOLLOW)
+
+        await shop.decide()
+
+        assert await shop.decided(claim) == ("approved", "REF-6", "0.90")
+        assert await shop.balance() == "10.00"
+
+    async def test_what_was_told_before_the_deadline_is_not_that_word(self, shop: Shop) -> None:
+        order_id = await shop.running(delivered=600)
+        claim = await shop.filed(order_id)
+        await shop.worker.until_idle(FOLLOW)
+        shop.clock.move(WEEK - MINUTE)
+        await shop.worker.until_idle(FOLLOW)
+        await shop.delivered(order_id, 1000)
+        shop.clock.move(2 * DAY)
+        await shop.worker.until_idle(FOLLOW)
+
+        await shop.decide()
+
+        assert await shop.decided(claim) == ("refused", "REF-6", None)
+
+
 class TestWhatTheProviderDoesAfterwards:
     async def test_it_is_asked_to_stop_and_what_it_charges_is_the_houses_loss(
         self, shop: Shop
@@ -264,6 +319,29 @@ class TestWhatTheProviderDoesAfterwards:
         await shop.worker.lose_leases()
         await shop.worker.upkeep()
         assert not await shop.worker.due_lanes(FOLLOW)
+
+    async def test_of_one_that_delivers_on_only_what_was_not_paid_for_is_lost(
+        self, shop: Shop
+    ) -> None:
+        order_id = await shop.running(delivered=600)
+        await shop.filed(order_id)
+        shop.clock.move(WEEK)
+        await shop.decide()
+        assert (await shop.world.row(order_id)).refunded == 360_000
+        await shop.delivered(order_id, 1000)
+        shop.clock.move(HOUR)
+        await shop.worker.until_idle(FOLLOW)
+
+        operator = await shop.world.operator()
+        path = f"/v1/operator/orders/{order_id}"
+        detail = (await shop.client.get(path, headers=operator.headers)).json()
+        [late] = [e for e in detail["events"] if e["type"] == "observation"]
+        charged, cost = (
+            Money.parse(detail["attempts"][0][figure]["amount"])
+            for figure in ("provider_charge", "cost")
+        )
+        paid_for = refund_rounded_down(charge=cost, undelivered=600, ordered=1000)
+        assert late["data"]["provider"]["loss"] == str(charged - paid_for)
 
     async def test_one_that_delivers_all_the_same_changes_nothing(self, shop: Shop) -> None:
         order_id = await shop.running()

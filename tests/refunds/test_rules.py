@@ -13,7 +13,6 @@ from app.core.money import ZERO, Money
 from app.orders.states import ENDED, OrderState
 from app.refunds.rules import (
     CLAUSES,
-    Facts,
     Outcome,
     Rule,
     closes_at,
@@ -21,6 +20,7 @@ from app.refunds.rules import (
     is_in_time,
     opens_at,
 )
+from app.refunds.shares import Facts
 from app.refunds.states import WINDOW, Reason
 
 BOUGHT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -279,6 +279,41 @@ CASES = [
         BY_CLAIM | {"refunded": Money.parse("0.90")},
     ),
     # Packages are not counted, unless they state their units.
+    *(
+        Case(
+            f"decided late: {state}, 400 were missing",
+            NOT_DELIVERED,
+            state,
+            part("0.36"),
+            DEADLINE + timedelta(days=2),
+            {"remains": 100, "missing_at_deadline": 400},
+        )
+        for state in (S.IN_PROGRESS, S.COMPLETED)
+    ),
+    Case(
+        "decided late: its end gave back a part of what was missing",
+        NOT_DELIVERED,
+        S.PARTIAL,
+        part("0.27"),
+        DEADLINE + timedelta(days=2),
+        {"remains": 100, "missing_at_deadline": 400, "refunded": Money.parse("0.09")},
+    ),
+    Case(
+        "decided late: it was handed on after the deadline",
+        NOT_DELIVERED,
+        S.COMPLETED,
+        ALL,
+        DEADLINE + timedelta(days=2),
+        {"remains": 0, "missing_at_deadline": 1000},
+    ),
+    Case(
+        "decided late: all had been delivered",
+        NOT_DELIVERED,
+        S.IN_PROGRESS,
+        DELIVERED,
+        DEADLINE + timedelta(days=2),
+        {"remains": 0, "missing_at_deadline": 0},
+    ),
     Case("a package that waits", NOT_DELIVERED, S.IN_PROGRESS, WAITS, DAY_2, PACKAGE),
     Case("a package in progress", NOT_DELIVERED, S.IN_PROGRESS, UNCOUNTED, facts=PACKAGE),
     Case("a package never handed on", NOT_DELIVERED, S.QUEUED, ALL, facts=PACKAGE),
@@ -357,6 +392,14 @@ CASES = [
     ),
     Case("a failure and being handed over", FAILURE, S.SUBMITTING, BEING_HANDED_OVER),
     Case("a failure and unknown", FAILURE, S.UNKNOWN, UNKNOWN),
+    Case(
+        "a failure, decided late",
+        FAILURE,
+        S.COMPLETED,
+        ALL_FAILED,
+        DEADLINE + timedelta(days=2),
+        {"remains": 0, "missing_at_deadline": 1000},
+    ),
     Case("a failure of a package", FAILURE, S.IN_PROGRESS, UNCOUNTED, facts=PACKAGE),
     Case("a failure at a silent provider", FAILURE, S.IN_PROGRESS, SILENT, facts={"silent": True}),
 ]
