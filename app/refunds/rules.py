@@ -256,8 +256,12 @@ def _at_most(facts: Facts) -> Money:
 def _refund(facts: Facts, share: Share, rule: Rule) -> Decision:
     refund = share.of(facts)
     if not refund:
-        words = f"Nothing is left to give back: of {facts.charge} paid, {facts.refunded} has gone"
-        words += f" back and {facts.forfeited} was forfeited." if facts.forfeited else " back."
+        words = (
+            f"{shares.missing(facts, share)} That has gone back already: of {facts.charge} paid,"
+        )
+        words += f" {facts.refunded}."
+        if facts.forfeited:
+            words = f"Nothing is left to give back: {facts.forfeited} of it was forfeited."
         return Decision(Outcome.REFUSE, Rule.ALREADY_REFUNDED, words, share=share)
     words = f"{shares.missing(facts, share)} {refund} goes back: {shares.arithmetic(facts, share)}."
     return Decision(Outcome.APPROVE, rule, words, refund, share)

@@ -7,6 +7,7 @@ import pytest
 
 from app.catalog.links.canonical import place_of
 from app.catalog.links.fitting import broken_rule
+from app.cli.demo.claims import WISHES, SeenClaim
 from app.cli.demo.office import SeenOrder, Wallet
 from app.cli.demo.shop import Placed, Receipts
 from app.cli.demo.shopping import schedules, shopping_list
@@ -40,6 +41,7 @@ def good() -> Facts:
         accounts=[Account("A", "key", Money.parse("10.00"))],
         wallets=[Wallet(Money.parse("7.25"), PRICE)],
         accepted=Counter(link(n) for n in numbers),
+        claims=[SeenClaim(wish, 0, wish.expected, "REF-1", "so") for wish in WISHES],
         violations=[],
         restarts=Counter(),
     )
@@ -156,3 +158,13 @@ def test_a_purchase_of_several_runs_is_accepted_as_often_and_no_more(good: Facts
     assert missing == "9 was bought with 2 runs and has 1"
     [twice] = problems(replace(facts, accepted=facts.accepted + Counter([link(9)])))
     assert twice == f"{link(9)} was accepted 3 times"
+
+
+def test_a_claim_that_was_decided_otherwise_or_never_filed_is_found(good: Facts) -> None:
+    first, *others = good.claims
+    wrong = replace(first, status="approved")
+
+    assert problems(replace(good, claims=[wrong, *others])) == [
+        "the claim drop on 0, completed, is approved"
+    ]
+    assert problems(replace(good, claims=others)) == ["4 claims were filed, not 5"]

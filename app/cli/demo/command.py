@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from app.cli.context import opened
+from app.cli.demo.claims import claim_some
 from app.cli.demo.office import (
     BOUNDS,
     SeenOrder,
@@ -179,19 +180,20 @@ async def _see(running: Stage, client: AsyncClient, runs: int) -> list[SeenOrder
 async def _facts(
     running: Stage, client: AsyncClient, receipts: Receipts, *, wanted: int, runs: int
 ) -> Facts:
+    url, operator = running.base_url, running.world.operator_key
+    before = await see_orders(client, url, operator, at_most=runs)
+    claims = await claim_some(client, url, running.world, receipts.placed, before)
     accepted: Counter[str] = Counter()
     for provider in running.providers:
         accepted += await accepted_targets(client, provider)
     return Facts(
         wanted=wanted,
         receipts=receipts,
-        seen=await see_orders(client, running.base_url, running.world.operator_key, at_most=runs),
+        seen=await see_orders(client, url, operator, at_most=runs),
         accounts=running.world.accounts,
-        wallets=[
-            await see_wallet(client, running.base_url, account)
-            for account in running.world.accounts
-        ],
+        wallets=[await see_wallet(client, url, account) for account in running.world.accounts],
         accepted=accepted,
+        claims=claims,
         violations=await _check_ledger(running),
         restarts=running.restarts,
     )

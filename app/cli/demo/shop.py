@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
+from app.cli.demo.posting import post
 from app.cli.demo.shopping import Errand
 from app.cli.demo.world import Account
-from app.cli.refusals import CommandFailed
-from app.core.http import AsyncClient, Bounds, HTTPError, Response, bounded_client
+from app.core.http import AsyncClient, Bounds, bounded_client
 from app.core.money import Money
 
 CONCURRENT: Final = 8
-_TRIES_MAX: Final = 60
-_PAUSE_SECONDS: Final = 0.25
-_TRY_AGAIN: Final = frozenset({409, 429, 500, 502, 503})
 _CREATED: Final = 201
 _BOUNDS: Final = Bounds(
     connect_seconds=5.0, read_seconds=30.0, connections_max=2 * CONCURRENT, keep_alive=True
@@ -90,29 +83,9 @@ class _Shop:
         self.receipts.placed.append(placed)
 
     async def _post(self, path: str, errand: Errand, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {
-            "Authorization": f"Bearer {self.accounts[errand.reseller].key}",
-            "Idempotency-Key": str(uuid.uuid4()),
-            "Content-Type": "application/json",
-        }
-        content = orjson.dumps(body)
-        for _ in range(_TRIES_MAX):
-            began = time.perf_counter()
-            answer = await self._try(path, headers, content)
-            if answer is not None and answer.is_success:
-                if answer.status_code == _CREATED:
-                    self.receipts.single_seconds.append(time.perf_counter() - began)
-                said: dict[str, Any] = orjson.loads(answer.content)
-                return said
-            if answer is not None and answer.status_code not in _TRY_AGAIN:
-                raise CommandFailed(f"POST {path} was answered {answer.status_code}: {answer.text}")
-            self.receipts.repeated += 1
-            await asyncio.sleep(_PAUSE_SECONDS)
-        raise CommandFailed(f"POST {path} got no answer in {_TRIES_MAX} tries.")
-
-    async def _try(self, path: str, headers: dict[str, str], content: bytes) -> Response | None:
-        """None when the connection broke: whether the order was taken, the same key will tell."""
-        try:
-            return await self.client.post(self.base_url + path, headers=headers, content=content)
-        except HTTPError:
-            return None
+        key = self.accounts[errand.reseller].key
+        answer = await post(self.client, self.base_url + path, key=key, body=body)
+        self.receipts.repeated += answer.repeated
+        if answer.status == _CREATED:
+            self.receipts.single_seconds.append(answer.seconds)
+        return answer.body

@@ -38,6 +38,14 @@ def print_summary(facts: Facts, calls: Mapping[str, Mapping[str, int]]) -> None:
             for one in statements(facts)
         ],
     )
+    print_table(
+        "Refund claims",
+        ["order", "state", "reason", "claim", "clause", "in words"],
+        [
+            [str(one.order_id), one.wish.state, one.wish.reason, one.status, one.clause, one.words]
+            for one in facts.claims
+        ],
+    )
     ended = [order.seconds for order in facts.seen if order.seconds is not None]
     print_table(
         "Speed",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from app.cli.demo.claims import WISHES, SeenClaim
 from app.cli.demo.office import SeenOrder, Wallet
 from app.cli.demo.shop import Receipts
 from app.cli.demo.world import LOST_REPLIES, Account
@@ -24,6 +25,7 @@ class Facts:
     accounts: Sequence[Account]
     wallets: Sequence[Wallet]
     accepted: Counter[str]
+    claims: Sequence[SeenClaim]
     violations: Sequence[Violation]
     restarts: Counter[str]
 
@@ -73,6 +75,7 @@ def problems(facts: Facts) -> list[str]:
         *_with_endings(facts),
         *_with_money(facts),
         *_with_providers(facts),
+        *_with_claims(facts),
         *(f"ledger check: {one.code} {one.ref} {one.detail}" for one in facts.violations),
     ]
 
@@ -151,6 +154,18 @@ def _with_providers(facts: Facts) -> list[str]:
     ]
     if unaccepted:
         found.append(f"{len(unaccepted)} orders ended that no provider accepted: {unaccepted[:5]}")
+    return found
+
+
+def _with_claims(facts: Facts) -> list[str]:
+    """Who was killed may have left no order of a fate that is claimed on."""
+    found = [
+        f"the claim {one.wish.reason} on {one.order_id}, {one.wish.state}, is {one.status}"
+        for one in facts.claims
+        if one.status != one.wish.expected
+    ]
+    if len(facts.claims) != len(WISHES) and not facts.restarts:
+        found.append(f"{len(facts.claims)} claims were filed, not {len(WISHES)}")
     return found
 
 
