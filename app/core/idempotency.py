@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.crypto import KeyRing, Place, Undecryptable
 from app.core.db import Base, Session
 from app.core.errors import AppError
 from app.core.statements import Statement
@@ -67,7 +68,9 @@ class IdempotencyAnswerExpired(AppError):
 
 
 class IdempotencyRow(Base):
-    """One key of one owner (a book or an operator), with the answer that was committed under it."""
+    """One key of one owner (a book or an operator), with the answer that was committed
+    under it, sealed: it tells links.
+    """
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
@@ -127,20 +130,20 @@ _KEEP: Final = Statement(
 )
 
 
-async def claim(session: Session, request: Request) -> Answer | None:
+async def claim(session: Session, keys: KeyRing, request: Request) -> Answer | None:
     """Take the key for this transaction, or return the answer already committed under it.
 
     Raises IdempotencyInFlight while another transaction holds it, IdempotencyKeyReused when it
     was committed for another request.
     """
-    [claimed] = await claim_many(session, [request])
+    [claimed] = await claim_many(session, keys, [request])
     if isinstance(claimed, AppError):
         raise claimed
     return claimed
 
 
 async def claim_many(
-    session: Session, requests: Sequence[Request]
+    session: Session, keys: KeyRing, requests: Sequence[Request]
 ) -> list[Answer | AppError | None]:
     """The same for several at once; what `claim` raises is told of each."""
     rows = await session.execute(
@@ -151,31 +154,40 @@ async def claim_many(
     for request, row in zip(requests, rows, strict=True):
         name = (request.owner, request.key)
         # To the database, a transaction that has a lock may take it again.
-        claims.append(_claimed(request, row, locked=row.locked and name not in taken))
+        claims.append(_claimed(keys, request, row, locked=row.locked and name not in taken))
         taken.add(name)
     return claims
 
 
-def _claimed(request: Request, row: Any, *, locked: bool) -> Answer | AppError | None:
+def _claimed(
+    keys: KeyRing, request: Request, row: Any, *, locked: bool
+) -> Answer | AppError | None:
     if row.request_hash is not None:
         if row.request_hash != request.request_hash:
             return IdempotencyKeyReused()
         if row.body is None:
             return IdempotencyAnswerExpired()
-        return Answer(row.status, row.body, row.location)
+        try:
+            body = keys.open(row.body, _place(request))
+        except Undecryptable:
+            # Nobody seals anew what is kept for three days: its master key is gone.
+            return IdempotencyAnswerExpired()
+        return Answer(row.status, body, row.location)
     return None if locked else IdempotencyInFlight()
 
 
-async def keep(session: Session, request: Request, answer: Answer) -> None:
+async def keep(session: Session, keys: KeyRing, request: Request, answer: Answer) -> None:
     """Store the answer beside its effect.
 
     Raises IdempotencyInFlight, and so undoes the effect, when another transaction committed under
     the key between our look and our lock.
     """
-    await keep_many(session, [(request, answer)])
+    await keep_many(session, keys, [(request, answer)])
 
 
-async def keep_many(session: Session, answers: Sequence[tuple[Request, Answer]]) -> None:
+async def keep_many(
+    session: Session, keys: KeyRing, answers: Sequence[tuple[Request, Answer]]
+) -> None:
     """The same for several at once: one that cannot be kept undoes the effects of all."""
     kept = await _KEEP.rows(
         session,
@@ -184,11 +196,15 @@ async def keep_many(session: Session, answers: Sequence[tuple[Request, Answer]])
         hashes=[request.request_hash for request, _ in answers],
         statuses=[answer.status for _, answer in answers],
         locations=[answer.location for _, answer in answers],
-        bodies=[answer.body for _, answer in answers],
+        bodies=[keys.seal(answer.body, _place(request)) for request, answer in answers],
         created_at=now_of(session),
     )
     if len(kept) != len(answers):
         raise IdempotencyInFlight
+
+
+def _place(request: Request) -> Place:
+    return Place("idempotency_keys", "body", f"{request.owner}:{request.key}")
 
 
 async def forget_old(session: Session) -> None:

@@ -72,7 +72,7 @@ async def operator_create_credit(
 
     return await once(
         request,
-        runtime.uow,
+        runtime,
         owner=operator.owner,
         key=idempotency_key,
         status=201,

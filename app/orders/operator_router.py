@@ -192,7 +192,7 @@ async def operator_resolve_order(
 
     return await once(
         request,
-        runtime.uow,
+        runtime,
         owner=operator.owner,
         key=idempotency_key,
         status=200,

@@ -72,7 +72,7 @@ async def create_order_batch(
 
     return await once(
         request,
-        runtime.uow,
+        runtime,
         owner=caller.owner,
         key=idempotency_key,
         status=200,

@@ -76,11 +76,12 @@ class _Intake:
         asked = idempotency.Request(
             f"panel:{self.caller.book_id}", key, idempotency.request_hash("add", self._said())
         )
-        kept = await idempotency.claim(session, asked)
+        kept = await idempotency.claim(session, self.runtime.keys, asked)
         if kept is not None:
             return int(kept.body)
         number = await self.place(session)
-        await idempotency.keep(session, asked, idempotency.Answer(200, b"%d" % number))
+        answer = idempotency.Answer(200, b"%d" % number)
+        await idempotency.keep(session, self.runtime.keys, asked, answer)
         return number
 
     async def place_within(self, session: Session, window: timedelta) -> int:

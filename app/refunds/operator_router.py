@@ -127,7 +127,7 @@ async def operator_approve_claim(
 
     return await once(
         request,
-        runtime.uow,
+        runtime,
         owner=operator.owner,
         key=idempotency_key,
         status=200,
@@ -160,7 +160,7 @@ async def operator_refuse_claim(
 
     return await once(
         request,
-        runtime.uow,
+        runtime,
         owner=operator.owner,
         key=idempotency_key,
         status=200,

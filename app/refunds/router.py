@@ -88,7 +88,7 @@ async def create_refund_claim(
         return Made(read, f"/v1/refund-claims/{read.id}")
 
     return await once_if_keyed(
-        request, runtime.uow, owner=caller.owner, key=idempotency_key, status=201, effect=effect
+        request, runtime, owner=caller.owner, key=idempotency_key, status=201, effect=effect
     )
 
 

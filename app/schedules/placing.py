@@ -32,7 +32,8 @@ async def place_wanted(
     """One transaction for all orders that arrived together; of each its answer, and whether it is
     a replay, or its refusal. One whose wallet is locked elsewhere is put aside.
     """
-    claims = await idempotency.claim_many(session, [one.asked for one in wanted])
+    keys = wanted[0].runtime.keys
+    claims = await idempotency.claim_many(session, keys, [one.asked for one in wanted])
     fresh = [one for one, claim in zip(wanted, claims, strict=True) if claim is None]
     results = iter(await _place(session, fresh, wait=may_wait))
     told: list[tuple[Answer, bool] | Exception] = []
@@ -48,7 +49,7 @@ async def place_wanted(
         else:
             told.append(result or PutAside())
     if kept:
-        await idempotency.keep_many(session, kept)
+        await idempotency.keep_many(session, keys, kept)
     return told
 
 

@@ -84,7 +84,7 @@ async def create_order(
         return Made(await _shown(session, runtime, schedule), f"/v1/orders/{schedule.id}")
 
     return await once(
-        request, runtime.uow, owner=caller.owner, key=idempotency_key, status=201, effect=effect
+        request, runtime, owner=caller.owner, key=idempotency_key, status=201, effect=effect
     )
 
 

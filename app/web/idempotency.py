@@ -18,7 +18,7 @@ from app.core.idempotency import (
     IdempotencyKeyInvalid,
     IdempotencyKeyMissing,
 )
-from app.core.uow import UnitOfWork
+from app.core.runtime import Runtime
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
@@ -45,7 +45,7 @@ Effect = Callable[[Session], Awaitable[Made]]
 
 
 async def once(
-    request: Request, uow: UnitOfWork, *, owner: str, key: str | None, status: int, effect: Effect
+    request: Request, runtime: Runtime, *, owner: str, key: str | None, status: int, effect: Effect
 ) -> Response:
     """Run `effect` in one transaction with its answer kept under the key, or replay that answer.
 
@@ -55,28 +55,28 @@ async def once(
     asked = asked_of(request, owner, key)
 
     async def transaction(session: Session) -> tuple[Answer, bool]:
-        kept = await idempotency.claim(session, asked)
+        kept = await idempotency.claim(session, runtime.keys, asked)
         if kept is not None:
             return kept, True
         made = await effect(session)
         answer = Answer(status, made.body.model_dump_json().encode(), made.location)
-        await idempotency.keep(session, asked, answer)
+        await idempotency.keep(session, runtime.keys, asked, answer)
         return answer, False
 
-    answer, replayed = await uow.run(transaction, repeatable=True)
+    answer, replayed = await runtime.uow.run(transaction, repeatable=True)
     return answer_response(answer, replayed=replayed)
 
 
 async def once_if_keyed(
-    request: Request, uow: UnitOfWork, *, owner: str, key: str | None, status: int, effect: Effect
+    request: Request, runtime: Runtime, *, owner: str, key: str | None, status: int, effect: Effect
 ) -> Response:
     """The same where the key is optional: without one, the effect is guarded by its own rules.
 
     Raises IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInFlight.
     """
     if key is not None:
-        return await once(request, uow, owner=owner, key=key, status=status, effect=effect)
-    made = await uow.run(effect)
+        return await once(request, runtime, owner=owner, key=key, status=status, effect=effect)
+    made = await runtime.uow.run(effect)
     answer = Answer(status, made.body.model_dump_json().encode(), made.location)
     return answer_response(answer, replayed=False)
 

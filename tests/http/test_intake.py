@@ -9,12 +9,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.catalog import service as catalog
 from app.catalog.models import ServiceState
 from app.core import idempotency
 from app.core.clock import Clock
+from app.core.crypto import KeyRing, new_master_key
+from app.core.idempotency import IdempotencyAnswerExpired, IdempotencyRow
 from app.core.money import Money
 from app.core.runtime import Runtime
 from app.ledger import service as ledger
@@ -94,6 +96,24 @@ async def test_the_same_key_again_gets_the_same_answer_and_makes_nothing(
     assert again.headers["idempotency-replayed"] == "true"
     assert await world.count("orders") == 1
     assert (await world.balance(reseller)).held == Money.parse("0.90")
+
+
+async def test_a_kept_answer_is_sealed_and_opens_only_under_the_key_that_sealed_it(
+    client: httpx.AsyncClient, world: World, runtime: Runtime
+) -> None:
+    reseller, service = await world.reseller(), await world.service()
+    await place(client, reseller, order_body(service), "key-1")
+
+    async with runtime.uow.begin() as session:
+        [row] = await session.scalars(select(IdempotencyRow))
+        asked = idempotency.Request(row.owner, row.key, row.request_hash)
+        assert row.body is not None
+        assert b"link" not in row.body
+        answer = await idempotency.claim(session, runtime.keys, asked)
+        assert answer is not None
+        assert order_body(service)["link"] in answer.body.decode()
+        with pytest.raises(IdempotencyAnswerExpired):
+            await idempotency.claim(session, KeyRing([new_master_key()]), asked)
 
 
 @pytest.mark.refuses("createOrder", "idempotency-key-reused")
