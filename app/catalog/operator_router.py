@@ -9,8 +9,7 @@ from fastapi import APIRouter, Query
 from app.catalog import service, service_routes
 from app.catalog.errors import NotAttested, OutreachNotAllowed, RouteExists, RouteQuarantined
 from app.catalog.models import Service
-from app.catalog.router import ServiceId
-from app.catalog.schemas import (
+from app.catalog.operator_schemas import (
     AttestationCreate,
     AttestationRead,
     OperatorServicePage,
@@ -21,6 +20,7 @@ from app.catalog.schemas import (
     ServiceChange,
     ServiceCreate,
 )
+from app.catalog.router import ServiceId
 from app.core import audit
 from app.core.cursors import CursorInvalid
 from app.core.db import Session

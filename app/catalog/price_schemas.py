@@ -8,9 +8,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from app.catalog.markup import MARKUP_BASIS_POINTS_MAX, MarkupRule
+from app.catalog.operator_schemas import Cost
 from app.catalog.price_models import MarkupRuleRow, PriceReason, ServicePrice
 from app.catalog.repricing import public_subject
-from app.catalog.schemas import Cost
 from app.core.money import Money
 from app.web.fields import MoneyText
 from app.web.schemas import AnswerModel, InputModel, MoneyRead

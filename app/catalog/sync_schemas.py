@@ -19,9 +19,9 @@ from app.catalog.mirror_models import (
     SyncRun,
 )
 from app.catalog.models import Service
+from app.catalog.operator_schemas import KindWord, Name, PlatformWord
 from app.catalog.price_schemas import MarkupRuleFields
 from app.catalog.quarantine import public_finding_id
-from app.catalog.schemas import KindWord, Name, PlatformWord
 from app.catalog.windows import Tier
 from app.core.money import Money
 from app.supply.service import public_provider_id

@@ -13,9 +13,9 @@ from app.catalog import service as catalog
 from app.catalog.comparison import Facts, Verdict
 from app.catalog.mirror_models import Finding, FindingState
 from app.catalog.models import OnUnknown
+from app.catalog.operator_schemas import ServiceChange
 from app.catalog.price_schemas import MarkupRulePut, MarkupRuleRead
 from app.catalog.quarantine import public_finding_id
-from app.catalog.schemas import ServiceChange
 from app.catalog.sync_schemas import FindingDecision, ImportItem
 from app.cli.context import actor, opened, transaction
 from app.cli.inputs import checked
