@@ -39,11 +39,12 @@ from workers.context import Drain, WorkerContext
 from workers.dispatch import drain_dispatch
 from workers.files import drain_collect
 from workers.follow import drain_follow
+from workers.probes import drain_probe
 from workers.reconcile import drain_reconcile
 from workers.refills import drain_refill, drain_refill_follow
 from workers.schedules import drain_schedule
 from workers.sync import drain_sync
-from workers.upkeep import UPKEEP, drain_probe, drain_upkeep, promise_tasks
+from workers.upkeep import UPKEEP, drain_upkeep, promise_tasks
 
 log = get_logger(__name__)
 

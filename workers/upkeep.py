@@ -1,13 +1,11 @@
-"""Upkeep: sweep lost leases, probe providers, check the ledger, keep gauges."""
+"""Upkeep: sweep lost leases, check the ledger, keep gauges, forget what is old."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 from app.catalog import gauges as catalogue_gauges
 from app.core import gauges, idempotency, lineage, work
@@ -25,36 +23,29 @@ from app.orders.refill_asking import sweep_refills
 from app.orders.refill_moves import REFILL_FOLLOW
 from app.orders.service import FOLLOW, RECONCILE
 from app.panel import adding
-from app.providers.protocol import ProviderBalance, ProviderUnreachable
-from app.providers.registry import get_adapter
 from app.refunds import evidence
 from app.refunds import gauges as claim_gauges
 from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
 from app.supply import gauges as provider_gauges
-from app.supply import probing, sampling
+from app.supply import sampling
 from app.supply import service as supply
-from app.supply.probing import Probe
-from workers.calls import counted
-from workers.context import ROUNDS_MAX, WorkerContext
+from workers.context import WorkerContext
+from workers.draining import LEASE_SECONDS, drain_each
 
 log = get_logger(__name__)
 
 UPKEEP: Final = "upkeep"
 RETRY_AFTER: Final = timedelta(minutes=1)
-LEASE_SECONDS: Final = 60.0
-"""More than a provider's balance may take to come: a probe is not made twice."""
 SWEEP_LEASE_SECONDS: Final = 20.0
 """Short: all that a dead worker had leased waits for the sweeper, and two at once do no harm."""
 CHECK_LEASE_SECONDS: Final = 1900.0
 """A ledger check ends by its own time-out before this: it is never begun twice."""
 LEARN_LEASE_SECONDS: Final = 700.0
 """What reads weeks of orders, twice."""
-BATCH_MAX: Final = 20
 CHECK_OVERLAP: Final = timedelta(minutes=5)
 
 Act = Callable[[WorkerContext, Session], Awaitable[None]]
-One = Callable[[Lease, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,112 +231,12 @@ async def drain_upkeep(context: WorkerContext, lane: str) -> None:
     seconds = max(
         (t.lease_seconds for t in TASKS.values() if t.lane == lane), default=LEASE_SECONDS
     )
-    await _drain(context, UPKEEP, lane, one, lease_seconds=seconds)
+    await drain_each(context, UPKEEP, lane, one, lease_seconds=seconds)
 
 
 async def _put_back(context: WorkerContext, ref: str, every: timedelta) -> None:
     async def transaction(session: Session) -> None:
         wait = min(every, RETRY_AFTER)
         await work.put_back(session, UPKEEP, [ref], due_at=now_of(session) + wait)
-
-    await context.persist(transaction)
-
-
-async def drain_probe(context: WorkerContext, lane: str) -> None:
-    """Ask the providers that are due for their balance: the one call that may try a closed door.
-
-    All of a batch at once: one that hangs keeps no other shut.
-    """
-
-    async def one(leased: Lease, ref: str) -> None:
-        await _probe(context, leased, UUID(ref))
-
-    await _drain(context, supply.PROBE, lane, one, together=True)
-
-
-async def _drain(
-    context: WorkerContext,
-    kind: str,
-    lane: str,
-    one: One,
-    *,
-    lease_seconds: float = LEASE_SECONDS,
-    together: bool = False,
-) -> None:
-    """Lease batch after batch until nothing is due; what fails is tried again once swept."""
-    for _ in range(ROUNDS_MAX):
-        if context.stopping.is_set():
-            return
-
-        async def lease(session: Session) -> Lease:
-            return await work.lease(
-                session,
-                kind,
-                lane,
-                limit=BATCH_MAX,
-                in_flight_max=BATCH_MAX,
-                seconds=lease_seconds,
-            )
-
-        leased = await context.runtime.uow.run(lease)
-        if not leased.refs:
-            return
-        await _do_each(leased, one, at_once=len(leased.refs) if together else 1)
-
-
-async def _do_each(leased: Lease, one: One, *, at_once: int) -> None:
-    """Do all of a batch: one that fails keeps no other from its turn. Raises the last failure."""
-    failure: BaseException | None = None
-    for start in range(0, len(leased.refs), at_once):
-        refs = leased.refs[start : start + at_once]
-        ended = await asyncio.gather(*(one(leased, ref) for ref in refs), return_exceptions=True)
-        for ref, error in zip(refs, ended, strict=True):
-            if error is not None:
-                log.error("work_failed", kind=leased.kind, ref=ref, exc_info=error)
-                failure = error
-    if failure is not None:
-        raise failure
-
-
-async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> None:
-    """Learn a provider's balance; an answer closes its breaker, silence opens it again."""
-    runtime, scale = context.runtime, context.settings.time_scale
-
-    async def begin(session: Session) -> Probe | None:
-        return await probing.begin_probe(
-            session, runtime.keys, leased, provider_id, time_scale=scale
-        )
-
-    probe = await runtime.uow.run(begin)
-    if probe is None:
-        return
-    if probe.call is None:
-
-        async def unasked(session: Session) -> None:
-            await probing.record_unasked(session, leased, provider_id, time_scale=scale)
-
-        await context.persist(unasked)
-        return
-    adapter = get_adapter(probe.account.adapter, context.wire)
-    balance: ProviderBalance | None = None
-    wait: float | None = None
-    try:
-        with counted(probe.provider_name, "balance"):
-            balance = await adapter.balance(probe.account)
-    except ProviderUnreachable as trouble:
-        wait = trouble.retry_after_seconds
-        log.info("probe_failed", provider=probe.provider_name, why=str(trouble))
-
-    async def transaction(session: Session) -> None:
-        await probing.record_probe(
-            session,
-            leased,
-            provider_id,
-            balance,
-            time_scale=scale,
-            call=probe.call,
-            retry_after_seconds=wait,
-            asking=probe.asking,
-        )
 
     await context.persist(transaction)
