@@ -13,7 +13,7 @@ from app.core.db import Session
 from app.core.errors import NotFound
 from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
-from app.orders import canceling, resolving, service
+from app.orders import canceling, holding, resolving, service
 from app.orders.errors import (
     OrderNotCancelable,
     OrderStateConflict,
@@ -98,7 +98,7 @@ async def operator_hold_order(
     """Keep an order from being handed on until you release it."""
 
     async def transaction(session: Session) -> OperatorOrderRead:
-        order = await service.put_on_hold(
+        order = await holding.put_on_hold(
             session,
             order_id,
             source=HOLD_SOURCE,
@@ -125,7 +125,7 @@ async def operator_release_order(
     """Lift every operator's hold; the order goes on unless something else holds it."""
 
     async def transaction(session: Session) -> OperatorOrderRead:
-        order = await service.release_hold(
+        order = await holding.release_hold(
             session, order_id, source=HOLD_SOURCE, actor=operator.actor
         )
         await audit.record(session, operator.actor, "order.release", f"order:{order_id}", {})

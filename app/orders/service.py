@@ -15,21 +15,19 @@ from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.errors import AppError, NotFound
-from app.core.ids import new_id
 from app.core.money import Money
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import (
     attempt_repository,
-    hold_repository,
     link_locks,
     placing_repository,
     repository,
 )
-from app.orders.errors import OrderNotCancelable, OrderStateConflict, TestOrdersUnavailable
+from app.orders.errors import OrderNotCancelable, TestOrdersUnavailable
 from app.orders.inputs import link_hash, seal_form, shown_form
-from app.orders.models import Attempt, Order, OrderEvent, OrderHold, ProviderEvidence
+from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
 from app.orders.pricing import NewOrder, Priced, price
 from app.orders.repository import OrderFilter
 from app.orders.routing import History, Sold, next_route
@@ -306,64 +304,6 @@ async def lock(session: Session, order_id: int) -> Order:
     if order is None:
         raise NotFound
     return order
-
-
-async def put_on_hold(
-    session: Session, order_id: int, *, source: str, source_id: str, reason: str, actor: Actor
-) -> Order:
-    """Stop an order from being handed on until this hold, and any other, is released.
-
-    Raises OrderStateConflict once a worker has it.
-    """
-    order = await lock(session, order_id)
-    if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
-        raise OrderStateConflict
-    if not await hold_repository.hold_is_open(session, order_id, source, source_id):
-        session.add(
-            OrderHold(
-                id=new_id(),
-                order_id=order_id,
-                source=source,
-                source_id=source_id,
-                reason=reason,
-                created_at=now_of(session),
-            )
-        )
-        await session.flush()  # counted when the next hold is released
-    if order.state == OrderState.QUEUED:
-        await repository.move(
-            session,
-            order_id,
-            Move.HOLD,
-            source=OrderState.QUEUED,
-            target=OrderState.ON_HOLD,
-            actor=actor,
-            data={"source": source, "hold_reason": reason},
-        )
-        await work.finish(session, DISPATCH, [str(order_id)])
-    return await get(session, order_id)
-
-
-async def release_hold(session: Session, order_id: int, *, source: str, actor: Actor) -> Order:
-    """Lift the holds of one source; when none is left the order goes on.
-
-    Raises OrderStateConflict.
-    """
-    order = await lock(session, order_id)
-    if order.state != OrderState.ON_HOLD:
-        raise OrderStateConflict
-    await hold_repository.release_holds(session, order_id, source)
-    if await hold_repository.open_hold_count(session, order_id) == 0:
-        await repository.move(
-            session,
-            order_id,
-            Move.RELEASE,
-            source=OrderState.ON_HOLD,
-            target=OrderState.QUEUED,
-            actor=actor,
-        )
-        await promise_dispatch(session, order)
-    return await get(session, order_id)
 
 
 async def promise_dispatch(session: Session, order: Order) -> None:

@@ -19,7 +19,7 @@ from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime, open_runtime
 from app.core.settings import Settings
-from app.orders import dispatch, restored
+from app.orders import dispatch, holding, restored
 from app.orders import service as orders
 from app.orders.errors import OrderNotCancelable, TooEarlyToProve
 from app.providers.wire import Wire
@@ -92,13 +92,13 @@ class Shop:
 
     async def hold(self, order_id: int) -> None:
         async with self.runtime.uow.begin() as session:
-            await orders.put_on_hold(
+            await holding.put_on_hold(
                 session, order_id, source="case", source_id="1", reason="looked at", actor=DESK
             )
 
     async def release(self, order_id: int) -> None:
         async with self.runtime.uow.begin() as session:
-            await orders.release_hold(session, order_id, source="case", actor=DESK)
+            await holding.release_hold(session, order_id, source="case", actor=DESK)
 
     async def sent(self) -> dict[str, str]:
         """What the provider calls the orders that it has, by link."""

@@ -39,7 +39,7 @@ from app.core.settings import Settings
 from app.core.work import Lease
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
-from app.orders import canceling, dispatch, follow, outcomes, resolving, runs
+from app.orders import canceling, dispatch, follow, holding, outcomes, resolving, runs
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import (
@@ -261,7 +261,7 @@ class Platform(RuleBasedStateMachine):
     @rule(order_id=placed, source=st.sampled_from(["operator", "case"]))
     def hold(self, order_id: int, source: str) -> None:
         answer = self.play.attempt(
-            lambda session: orders.put_on_hold(
+            lambda session: holding.put_on_hold(
                 session, order_id, source=source, source_id="1", reason="model", actor=ACTOR
             )
         )
@@ -275,7 +275,7 @@ class Platform(RuleBasedStateMachine):
     @rule(order_id=placed, source=st.sampled_from(["operator", "case"]))
     def release(self, order_id: int, source: str) -> None:
         answer = self.play.attempt(
-            lambda session: orders.release_hold(session, order_id, source=source, actor=ACTOR)
+            lambda session: holding.release_hold(session, order_id, source=source, actor=ACTOR)
         )
         order = self.books.orders[order_id]
         assert isinstance(answer, OrderStateConflict) is (order.state is not S.ON_HOLD)

@@ -27,6 +27,7 @@ from app.orders import (
     dispatch,
     follow,
     fulfilling,
+    holding,
     outcomes,
     resolving,
     restored,
@@ -130,13 +131,13 @@ def settled(target: OrderState) -> Verb:
 
 
 async def hold(session: Session, case: Case) -> None:
-    await orders.put_on_hold(
+    await holding.put_on_hold(
         session, case.order_id, source="case", source_id="2", reason="test", actor=ACTOR
     )
 
 
 async def release(session: Session, case: Case) -> None:
-    await orders.release_hold(session, case.order_id, source="operator", actor=ACTOR)
+    await holding.release_hold(session, case.order_id, source="operator", actor=ACTOR)
 
 
 async def cancel(session: Session, case: Case) -> None:
@@ -310,7 +311,7 @@ async def brought_into(state: OrderState, world: World, desk: Desk, clock: Clock
     async with desk.runtime.uow.begin() as session:
         match state:
             case S.ON_HOLD:
-                await orders.put_on_hold(
+                await holding.put_on_hold(
                     session, order_id, source="operator", source_id="1", reason="test", actor=ACTOR
                 )
             case S.CANCELED:

@@ -13,7 +13,7 @@ from app.core.money import ZERO, Money
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.ledger.service import Balance
-from app.orders import dispatch, follow, outcomes
+from app.orders import dispatch, follow, holding, outcomes
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import OrderNotCancelable, OrderStateConflict
@@ -109,7 +109,7 @@ async def test_a_hold_and_a_take_of_one_order_never_both_succeed(
         async def hold(order_id: int = order_id) -> bool:
             try:
                 async with runtime.uow.begin() as session:
-                    await orders.put_on_hold(
+                    await holding.put_on_hold(
                         session,
                         order_id,
                         source="operator",

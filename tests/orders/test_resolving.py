@@ -11,7 +11,7 @@ from app.core.db import Session
 from app.core.errors import InvalidInput, NotFound
 from app.core.money import ZERO, Money
 from app.ledger.service import Balance
-from app.orders import attempt_repository, resolving
+from app.orders import attempt_repository, holding, resolving
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
@@ -367,7 +367,7 @@ class TestWaitingTooLong:
     ) -> None:
         placed = await world.order()
         async with desk.runtime.uow.begin() as session:
-            await orders.put_on_hold(
+            await holding.put_on_hold(
                 session, placed["id"], source="case", source_id="1", reason="r", actor=OPERATOR
             )
         clock.move(timedelta(days=30))
@@ -383,13 +383,13 @@ class TestHolds:
 
     async def hold(self, desk: Desk, order_id: int, source: str = "operator") -> Order:
         async with desk.runtime.uow.begin() as session:
-            return await orders.put_on_hold(
+            return await holding.put_on_hold(
                 session, order_id, source=source, source_id="1", reason="r", actor=OPERATOR
             )
 
     async def release(self, desk: Desk, order_id: int, source: str = "operator") -> Order:
         async with desk.runtime.uow.begin() as session:
-            return await orders.release_hold(session, order_id, source=source, actor=OPERATOR)
+            return await holding.release_hold(session, order_id, source=source, actor=OPERATOR)
 
     async def test_a_held_order_is_not_handed_on_until_the_last_hold_is_lifted(
         self, world: World, desk: Desk

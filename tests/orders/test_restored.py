@@ -11,8 +11,7 @@ from app.core import lineage
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import resolving, restored
-from app.orders import service as orders
+from app.orders import holding, resolving, restored
 from app.orders.errors import OrderStateConflict
 from app.orders.restored import Doubted, Listed, Reading
 from app.providers.protocol import Accepted, NotThere, ProviderState
@@ -117,7 +116,7 @@ async def test_an_order_that_was_on_hold_is_on_hold_again(
     provider = await world.provider()
     order_id = (await world.order(service=await world.service(routes=[provider])))["id"]
     async with runtime.uow.begin() as session:
-        await orders.put_on_hold(
+        await holding.put_on_hold(
             session, order_id, source="case", source_id="1", reason="looked at", actor=DESK
         )
     await restore(runtime)
