@@ -37,10 +37,13 @@ _KNOWN: Final = Statement(_FACTS)
 _LOCK_KNOWN: Final = Statement(f"{_FACTS} FOR NO KEY UPDATE")
 _COSTS: Final = Statement(
     """
-    SELECT provider_service, max(cost_micros) AS cost_micros, bool_or(state = 'open') AS is_open
-    FROM service_routes
-    WHERE provider_id = :provider_id AND provider_service = ANY(CAST(:services AS text[]))
-    GROUP BY provider_service
+    SELECT r.provider_service, bool_or(r.state = 'open') AS is_open,
+           (array_agg(r.cost_micros ORDER BY abs(r.cost_micros - coalesce(m.rate_micros, 0)) DESC)
+           )[1] AS cost_micros
+    FROM service_routes r
+    LEFT JOIN provider_services m USING (provider_id, provider_service)
+    WHERE r.provider_id = :provider_id AND r.provider_service = ANY(CAST(:services AS text[]))
+    GROUP BY r.provider_service
     """
 )
 _STANDING: Final = Statement(

@@ -280,6 +280,35 @@ class TestQuarantine:
         await desk.sync(provider)
         assert await desk.findings(FindingState.OPEN) == []
 
+    @pytest.mark.parametrize("provider_moves_to", ["0.50", "0.55"])
+    async def test_a_cost_that_was_typed_in_beside_the_list_is_no_way_around_a_jump(
+        self, desk: Desk, provider_moves_to: str
+    ) -> None:
+        provider = await desk.world.provider()
+        await desk.sync(provider, listed())
+        service = await desk.world.service(routes=[RouteTo(provider, cost="0.05")])
+        await desk.rule(service, MarkupRule(10_000))
+        await desk.sync(provider, listed(rate=provider_moves_to))
+
+        finding = await desk.finding()
+        assert (finding.kind, finding.before) == ("price_jump", {"rate_micros": 50_000})
+        assert closed(await desk.route(service)) == "quarantine"
+        assert (await desk.service(service)).rate_micros == 100_000
+        await desk.accept(finding)
+        route, now = await desk.route(service), Money.parse(provider_moves_to).micros
+        assert (closed(route), route.cost_micros) == (None, now)
+        assert (await desk.service(service)).rate_micros == 2 * now
+        await desk.sync(provider)
+        assert await desk.findings(FindingState.OPEN) == []
+
+    async def test_a_cost_that_was_typed_in_a_little_wrong_is_put_right(self, desk: Desk) -> None:
+        provider = await desk.world.provider()
+        await desk.sync(provider, listed())
+        service = await desk.world.service(routes=[RouteTo(provider, cost="0.45")])
+        assert (await desk.sync(provider)).counts == {"listed": 1, "price": 1}
+        assert (await desk.route(service)).cost_micros == 500_000
+        assert (await desk.sync(provider)).counts == {"listed": 1}
+
     async def test_what_was_rejected_stays_closed_and_is_not_asked_again(self, desk: Desk) -> None:
         provider, service = await desk.open()
         await desk.sync(provider, listed(rate="5.00"))
@@ -527,6 +556,23 @@ class TestPrices:
         await desk.reject(await desk.finding())
         await desk.sync(cheap)
         assert (await desk.service(service)).rate_micros == 1_600_000
+
+    async def test_a_price_follows_the_cheapest_route_where_orders_do(self, desk: Desk) -> None:
+        euro, cheap = await desk.world.provider(currency="EUR"), await desk.world.provider()
+        async with desk.runtime.uow.begin() as session:
+            await supply.set_rate(session, "EUR", 2_000_000, valid_from=now_of(session))
+        service = await desk.world.service(
+            routes=[RouteTo(euro, cost="0.40", priority=1), RouteTo(cheap, priority=2)],
+            routing="cost",
+        )
+        await desk.rule(service, MarkupRule(1_000))
+        await reprice(desk.runtime, None, by=BOSS)
+        [_, price] = await desk.prices(service)
+        assert (price.rate_micros, price.cost_micros) == (550_000, 500_000)
+        await desk.world.order(service=service)
+        async with desk.runtime.uow.begin() as session:
+            values = {one.name: one.value for one in await gauges.samples(session)}
+        assert values["smmos_services_below_cost"] == 0
 
     async def test_repricing_on_demand_reaches_every_provider(self, desk: Desk) -> None:
         services = [await desk.world.service() for _ in range(3)]
