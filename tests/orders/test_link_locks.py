@@ -322,6 +322,19 @@ async def test_a_service_that_refuses_a_busy_link_says_nothing_of_the_order_that
     assert (await world.row(again)).state == "in_progress"
 
 
+@pytest.mark.parametrize("runs", [None, 3])
+async def test_what_is_delivered_in_runs_is_refused_a_busy_link_too(
+    runs: int | None, world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    strict = await world.service(routes=[provider], busy_link="refuse")
+    await desk.running(provider, strict, link=LINK)
+    repeat = {} if runs is None else {"runs": runs, "interval_minutes": 10}
+    with pytest.raises(AssertionError, match=LinkBusy.code):
+        await world.order(service=strict, link=LINK, **repeat)
+    await world.order(service=strict, **repeat)
+
+
 @pytest.mark.committing
 async def test_however_many_place_and_take_at_once_one_order_at_a_time_runs_on_a_link(
     world: World, desk: Desk, runtime: Runtime
