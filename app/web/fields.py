@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Final
 
 from pydantic import (
@@ -22,6 +22,7 @@ SAFE_INTEGER_MAX: Final = 2**53 - 1
 YEAR_MIN: Final = 1970
 YEAR_MAX: Final = 9998
 _NOT_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
 _EMAIL_ISH: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -61,6 +62,18 @@ def read_moment(value: object) -> object:
     return value
 
 
+def read_day(value: object) -> object:
+    """A day is text as RFC 3339 writes it, for the same reason."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str) and _DATE.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:  # no such day
+        pass
+    raise ValueError("must be a day such as 2026-11-23")
+
+
 def check_moment(moment: datetime) -> datetime:
     """A time that every time zone and the database can write."""
     if not YEAR_MIN <= moment.year <= YEAR_MAX:
@@ -88,6 +101,7 @@ Moment = Annotated[
     BeforeValidator(read_moment, json_schema_input_type=AwareDatetime),
     AfterValidator(check_moment),
 ]
+Day = Annotated[date, BeforeValidator(read_day, json_schema_input_type=date)]
 Currency = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")]
 Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]
 MoneyText = Annotated[

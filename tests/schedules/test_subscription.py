@@ -254,6 +254,9 @@ async def test_what_a_subscription_must_say_is_told_by_field(
         ({"min": 201}, "/max"),
         ({"delay": 7}, "/delay"),
         ({"expiry": today}, "/expiry"),
+        ({"expiry": 1_893_456_000}, "/expiry"),
+        ({"expiry": "1893456000"}, "/expiry"),
+        ({"expiry": "2030-01-01T00:00:00Z"}, "/expiry"),
     ):
         answer = await client.post(
             "/v1/orders", json=good | wrong, headers=reseller.headers | {"Idempotency-Key": "k"}
