@@ -26,6 +26,8 @@ BROKEN: list[tuple[str, bytes]] = [
     ("application/json", b"{"),
     ("application/json", b'{"a": NaN}'),
     ("application/json", b'{"a": {"b": 1}}'),
+    ("application/json", b'{"comments": ["Nice", {"text": "Great"}]}'),
+    ("application/json", b'{"orders": [1, [2]]}'),
     ("application/json", b"[" * 50_000),
     ("application/json", b'{"key": ' + b"9" * 5000 + b"}"),
     ("application/json", b'{"key": "k", "action": "\\ud800"}'),
