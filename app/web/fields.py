@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
 
 from app.core.money import Money
 
+When = TypeVar("When", bound=date)
 SAFE_INTEGER_MAX: Final = 2**53 - 1
 YEAR_MIN: Final = 1970
 YEAR_MAX: Final = 9998
@@ -74,11 +75,11 @@ def read_day(value: object) -> object:
     raise ValueError("must be a day such as 2026-11-23")
 
 
-def check_moment(moment: datetime) -> datetime:
-    """A time that every time zone and the database can write."""
-    if not YEAR_MIN <= moment.year <= YEAR_MAX:
+def check_year(when: When) -> When:
+    """A time, or a day, that every time zone and the database can write."""
+    if not YEAR_MIN <= when.year <= YEAR_MAX:
         raise ValueError(f"must lie in the years {YEAR_MIN} to {YEAR_MAX}")
-    return moment
+    return when
 
 
 def read_money(value: object) -> object:
@@ -99,9 +100,11 @@ PublicNumber = Annotated[StrictInt, Field(ge=1, le=SAFE_INTEGER_MAX)]
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(read_moment, json_schema_input_type=AwareDatetime),
-    AfterValidator(check_moment),
+    AfterValidator(check_year),
 ]
-Day = Annotated[date, BeforeValidator(read_day, json_schema_input_type=date)]
+Day = Annotated[
+    date, BeforeValidator(read_day, json_schema_input_type=date), AfterValidator(check_year)
+]
 Currency = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")]
 Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]
 MoneyText = Annotated[

@@ -257,6 +257,7 @@ async def test_what_a_subscription_must_say_is_told_by_field(
         ({"expiry": 1_893_456_000}, "/expiry"),
         ({"expiry": "1893456000"}, "/expiry"),
         ({"expiry": "2030-01-01T00:00:00Z"}, "/expiry"),
+        ({"expiry": "9999-12-31"}, "/expiry"),
     ):
         answer = await client.post(
             "/v1/orders", json=good | wrong, headers=reseller.headers | {"Idempotency-Key": "k"}
