@@ -131,10 +131,10 @@ async def set_rates(
     reason: PriceReason,
     actor: str,
     now: datetime,
-) -> int:
-    """Give services a rate and a mark-up, with the cost behind it; how many rates are new."""
+) -> list[int]:
+    """Give services a rate and a mark-up, with the cost behind it; those whose rate is new."""
     if not prices:
-        return 0
+        return []
     ids, rates, markups, costs = (list(column) for column in zip(*prices, strict=True))
     rows = await _SET_RATES.rows(
         session,
@@ -146,7 +146,7 @@ async def set_rates(
         actor=actor,
         now=now,
     )
-    return len(rows)
+    return sorted(row.service_id for row in rows)
 
 
 async def append_price(

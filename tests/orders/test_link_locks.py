@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -329,7 +330,7 @@ async def test_what_is_delivered_in_runs_is_refused_a_busy_link_too(
     provider = await world.provider()
     strict = await world.service(routes=[provider], busy_link="refuse")
     await desk.running(provider, strict, link=LINK)
-    repeat = {} if runs is None else {"runs": runs, "interval_minutes": 10}
+    repeat: dict[str, Any] = {} if runs is None else {"runs": runs, "interval_minutes": 10}
     with pytest.raises(AssertionError, match=LinkBusy.code):
         await world.order(service=strict, link=LINK, **repeat)
     await world.order(service=strict, **repeat)

@@ -25,6 +25,7 @@ from app.catalog.mirror import SYNC, SYNC_EVERY, SyncLost
 from app.catalog.mirror_models import Finding, FindingState
 from app.catalog.models import Route, Service
 from app.catalog.price_models import ServicePrice
+from app.catalog.repricing import NewPrice
 from app.core import work
 from app.core.audit import Actor
 from app.core.clock import Clock
@@ -232,15 +233,27 @@ class TestMirror:
 
     async def test_a_dry_run_tells_what_a_sync_would_do_and_does_nothing(self, desk: Desk) -> None:
         provider, service = await desk.open()
-        desk.panel.sells(listed(rate="0.55", min=20), listed(102))
-        foreseen, verdicts = await foresee(desk.runtime, desk.context.wire, provider.id)
-        assert foreseen.counts == {"listed": 2, "new": 1, "price": 1, "quarantined": 1}
-        assert {verdict.service for verdict in verdicts} == {"101", "102"}
+        steady = await desk.world.service(
+            rate="0.80", routes=[RouteTo(provider, provider_service="103")]
+        )
+        await desk.sync(provider, listed(), listed(103))
+        for one in (service, steady):
+            await desk.rule(one, MarkupRule(10_000))
+        desk.panel.sells(listed(rate="0.55", min=20), listed(102), listed(103))
+        told, foreseen = await foresee(desk.runtime, desk.context.wire, provider.id)
+        assert told.counts == {"listed": 3, "new": 1, "price": 1, "quarantined": 1, "repriced": 2}
+        assert {verdict.service for verdict in foreseen.verdicts} == {"101", "102", "103"}
+        assert foreseen.prices == [
+            NewPrice(service.id, Money.parse("0.90"), Money.parse("1.10")),
+            NewPrice(steady.id, Money.parse("0.80"), Money.parse("1.00")),
+        ]
         assert (await desk.route(service)).cost_micros == 500_000
+        assert (await desk.service(steady)).rate_micros == 800_000
         assert await desk.findings() == []
-        assert await desk.world.count("catalogue_syncs") == 1
+        assert await desk.world.count("catalogue_syncs") == 2
         done = await desk.sync(provider)
-        assert done.counts == foreseen.counts
+        assert done.counts == told.counts
+        assert (await desk.service(service)).rate_micros == 1_100_000
 
 
 class TestQuarantine:
@@ -755,8 +768,8 @@ async def test_an_order_is_placed_while_a_sync_holds_its_rows(
             cancel=False,
             dripfeed=False,
         )
-        counts = await mirror.apply(session, run, Part(single=(seen,)))
-        assert counts == {"price": 1, "repriced": 1}
+        applied = await mirror.apply(session, run, Part(single=(seen,)))
+        assert applied.counts == {"price": 1, "repriced": 1}
         placed = await desk.world.order(reseller, service, quantity=1000)
         assert placed["charge"]["amount"] == "0.90"
     placed = await desk.world.order(reseller, service, quantity=1000)
