@@ -117,7 +117,7 @@ class TestBodies:
         reseller = await world.reseller(balance="100.00")
         service = await world.service(type=ServiceType.CUSTOM_COMMENTS, max_quantity=COMMENTS_MAX)
         comments = ["Отличная работа, так держать! 🔥"] * COMMENTS_MAX
-        answer = await panel.add(reseller, service, comments="\r\n".join(comments))
+        answer = await panel.add(reseller, service, comments=comments)
         assert await _comments(runtime, answer["order"]) == tuple(comments)
 
     async def test_a_body_above_its_limit_is_not_read_to_its_end(
