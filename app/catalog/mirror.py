@@ -127,7 +127,7 @@ async def listed_before(session: Session, provider_id: UUID) -> set[str]:
 
 async def _judge(session: Session, run: Run, part: Part) -> list[Verdict]:
     """What to make of each service of a part."""
-    known = await mirror_repository.known(session, run.provider_id, part.services, lock=True)
+    known = await mirror_repository.lock_known(session, run.provider_id, part.services)
     uses = await mirror_repository.uses(session, run.provider_id, part.services)
     nothing = Use()
     verdicts = [
