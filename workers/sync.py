@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from app.catalog import mirror, repricing
 from app.catalog.comparison import Verdict
 from app.catalog.errors import SyncRunning
 from app.catalog.listing import Part, objection, parts, read_list
-from app.catalog.mirror import SYNC, SYNC_EVERY, THE_SYNC, Run
+from app.catalog.mirror import SYNC, SYNC_EVERY, THE_SYNC, Applied, Run
+from app.catalog.repricing import NewPrice
 from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import PROVIDER_CALLS, PROVIDER_SECONDS
 from app.core.runtime import Runtime
-from app.core.uow import now_of
+from app.core.uow import Transaction, now_of
 from app.core.work import Lease
 from app.providers.protocol import CatalogEntry, ProviderUnreachable
 from app.providers.registry import get_adapter
@@ -38,6 +39,9 @@ LEASE_SECONDS: Final = 300.0
 RETRY_EVERY: Final = timedelta(minutes=15)
 BUSY_WAIT: Final = timedelta(minutes=1)
 REPRICING_ROUNDS_MAX: Final = 1_000
+
+Round: TypeAlias = tuple[int | None, list[NewPrice]]
+"""Where to go on, None at the end, and the prices that changed."""
 
 
 @dataclass(slots=True)
@@ -137,7 +141,7 @@ async def _sync(
     for part in slices:
 
         async def transaction(session: Session, part: Part = part) -> Counter[str]:
-            return await mirror.apply(session, run, part)
+            return (await mirror.apply(session, run, part)).counts
 
         synced.counts["listed"] += len(part.listed)
         synced.counts += await runtime.uow.run(transaction)
@@ -195,13 +199,21 @@ async def _call(runtime: Runtime, wire: Wire, provider: Provider) -> Sequence[Ca
 
 async def reprice(runtime: Runtime, provider_id: UUID | None, *, by: Actor) -> int:
     """Reprice what has a route to this provider, or to any; how many prices changed."""
-    changed, after = 0, 0
+    return len(await _reprice(runtime.uow.run, provider_id, by=by))
+
+
+async def _reprice(
+    run: Callable[[Transaction[Round]], Awaitable[Round]], provider_id: UUID | None, *, by: Actor
+) -> list[NewPrice]:
+    """Round by round, each in a transaction that `run` runs; the prices that changed."""
+    changed: list[NewPrice] = []
+    after = 0
     for _ in range(REPRICING_ROUNDS_MAX):
 
-        async def transaction(session: Session, after: int = after) -> tuple[int | None, int]:
+        async def transaction(session: Session, after: int = after) -> Round:
             return await repricing.reprice_some(session, provider_id, after=after, by=by)
 
-        last, some = await runtime.uow.run(transaction)
+        last, some = await run(transaction)
         changed += some
         if last is None:
             break
@@ -209,18 +221,40 @@ async def reprice(runtime: Runtime, provider_id: UUID | None, *, by: Actor) -> i
     return changed
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a sync would make of each service listed, and of the prices of ours."""
+
+    verdicts: list[Verdict]
+    prices: list[NewPrice]
+
+
 async def foresee(
     runtime: Runtime, wire: Wire, provider_id: UUID, *, may_shrink: bool = False
-) -> tuple[Synced, list[Verdict]]:
-    """What a sync would do now, of which nothing is done."""
+) -> tuple[Synced, Foreseen]:
+    """What a sync would do now: each of its steps is tried out, and nothing of it is done.
+
+    Raises SyncRunning while one is under way.
+    """
     async with runtime.uow.begin() as session:
         provider = await supply.get(session, provider_id)
-        run = await mirror.foreseen(session, provider_id)
     synced = Synced()
-    verdicts: list[Verdict] = []
+    foreseen = Foreseen([], [])
+    priced: set[int] = set()
     for part in await _ask(runtime, wire, provider, synced, may_shrink=may_shrink):
-        async with runtime.uow.begin() as session:
-            verdicts += await mirror.judge(session, run, part)
-        synced.counts["listed"] += len(part.listed)
-    synced.counts += mirror.counted(verdicts)
-    return synced, verdicts
+
+        async def step(session: Session, part: Part = part) -> Applied:
+            return await mirror.apply(session, await mirror.begin(session, provider_id), part)
+
+        applied = await runtime.uow.try_out(step)
+        foreseen.verdicts.extend(applied.verdicts)
+        foreseen.prices.extend(applied.prices)
+        priced |= applied.priced
+        synced.counts += Counter(listed=len(part.listed)) + applied.counts
+    if synced.failure is None:
+        # It knows only what the others cost: the new costs have been taken back.
+        others = await _reprice(runtime.uow.try_out, provider_id, by=THE_SYNC)
+        changed = [price for price in others if price.service_id not in priced]
+        foreseen.prices.extend(changed)
+        synced.counts += Counter(repriced=len(changed))
+    return synced, foreseen

@@ -71,6 +71,9 @@ class Use:
     """What hangs on a provider's service here: our cost, where we sell over it, and findings."""
 
     route_cost_micros: int | None = None
+    """Where several routes over it say different costs, the one that is farthest from the mirror's.
+    """
+
     standing: Mapping[FindingKind, Standing] = field(default_factory=dict)
     has_open_route: bool = False
 
@@ -138,15 +141,10 @@ def judge_listed(
 ) -> Verdict:
     """What to make of a service that is listed once.
 
-    One that is new to the mirror but sold already is compared with the cost that its route states.
+    Where its route states another cost than the mirror has, if that has it at all, a person said
+    so last: it is compared with that.
     """
-    cost = use.route_cost_micros
-    before = known or Known(
-        entry=seen if cost is None else replace(seen, rate_micros=cost),
-        approved_rate_micros=seen.rate_micros if cost is None else cost,
-        missing_since=None,
-        gone=False,
-    )
+    before = _as_last_said(known or Known(seen, seen.rate_micros, None, gone=False), use)
     changes = [Change(What.NEW, {}, _all_facts(before.entry))] if known is None else []
     changes += [Change(What.RETURNED, {}, {})] if before.gone else []
     opened: list[Opening] = []
@@ -183,8 +181,15 @@ def judge_listed(
         changes=tuple(changes),
         opened=tuple(opened),
         withdrawn=tuple(withdrawn),
-        route_cost_micros=_news_of_cost(entry, known, use),
+        route_cost_micros=entry.rate_micros if _is_news_of_cost(entry, known, use) else None,
     )
+
+
+def _as_last_said(known: Known, use: Use) -> Known:
+    cost = use.route_cost_micros
+    if cost is None or cost == known.entry.rate_micros:
+        return known
+    return replace(known, entry=replace(known.entry, rate_micros=cost), approved_rate_micros=cost)
 
 
 def _needs_a_person(
@@ -206,11 +211,8 @@ def _same_type(one: str, other: str) -> bool:
     return known == type_of_wire(other) and (known is not None or one.lower() == other.lower())
 
 
-def _news_of_cost(entry: CatalogEntry, known: Known | None, use: Use) -> int | None:
-    if not use.sold_over:
-        return None
-    is_news = known is None or known.entry.rate_micros != entry.rate_micros
-    return entry.rate_micros if is_news else None
+def _is_news_of_cost(entry: CatalogEntry, known: Known | None, use: Use) -> bool:
+    return use.sold_over and (known is None or use.route_cost_micros != entry.rate_micros)
 
 
 def judge_absent(known: Known, use: Use, *, sync_started_at: datetime) -> Verdict | None:

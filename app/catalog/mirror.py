@@ -32,6 +32,7 @@ from app.catalog.mirror_models import (
     SyncOutcome,
     SyncRun,
 )
+from app.catalog.repricing import NewPrice
 from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
@@ -58,6 +59,22 @@ class Run:
     provider_id: UUID
     started_at: datetime
     jump_basis_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was made of one part: a verdict on each service, and the prices that followed; `priced`
+    are the services of ours whose cost is another now, whatever became of their price.
+    """
+
+    verdicts: list[Verdict]
+    prices: list[NewPrice]
+    priced: set[int]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often what happened."""
+        return counted(self.verdicts) + Counter(repriced=len(self.prices))
 
 
 def public_run_id(run_id: UUID) -> str:
@@ -91,14 +108,13 @@ async def begin(session: Session, provider_id: UUID) -> Run:
     await sync_repository.give_up_lost(
         session, provider_id, begun_before=now - RUN_LOST_AFTER, why="its worker died", now=now
     )
-    run = await foreseen(session, provider_id)
+    run = await _run_of(session, provider_id)
     if not await sync_repository.begin(session, run.id, provider_id, now=now):
         raise SyncRunning
     return run
 
 
-async def foreseen(session: Session, provider_id: UUID) -> Run:
-    """A run that is not begun: what a sync would be judged by."""
+async def _run_of(session: Session, provider_id: UUID) -> Run:
     rule = await sync_repository.find_rule(session, provider_id)
     jump = rule.price_jump_basis_points if rule else PRICE_JUMP_BASIS_POINTS
     return Run(new_id(), provider_id, now_of(session), jump)
@@ -109,9 +125,9 @@ async def listed_before(session: Session, provider_id: UUID) -> set[str]:
     return await mirror_repository.listed_services(session, provider_id)
 
 
-async def judge(session: Session, run: Run, part: Part, *, lock: bool = False) -> list[Verdict]:
-    """What to make of each service of a part; nothing is stored."""
-    known = await mirror_repository.known(session, run.provider_id, part.services, lock=lock)
+async def _judge(session: Session, run: Run, part: Part) -> list[Verdict]:
+    """What to make of each service of a part."""
+    known = await mirror_repository.lock_known(session, run.provider_id, part.services)
     uses = await mirror_repository.uses(session, run.provider_id, part.services)
     nothing = Use()
     verdicts = [
@@ -134,15 +150,14 @@ async def judge(session: Session, run: Run, part: Part, *, lock: bool = False) -
     return verdicts + [verdict for verdict in absent if verdict is not None]
 
 
-async def apply(session: Session, run: Run, part: Part) -> Counter[str]:
+async def apply(session: Session, run: Run, part: Part) -> Applied:
     """Judge one part and store what follows: mirror, history, findings, routes, costs, prices.
 
     Raises SyncLost for a run that has been given up.
     """
     if await sync_repository.lock_running(session, run.id) is None:
         raise SyncLost
-    verdicts = await judge(session, run, part, lock=True)
-    counts = counted(verdicts)
+    verdicts = await _judge(session, run, part)
     await _store_facts(session, run, part, verdicts)
     now = now_of(session)
     withdrawn = [finding for verdict in verdicts for finding in verdict.withdrawn]
@@ -156,9 +171,8 @@ async def apply(session: Session, run: Run, part: Part) -> Counter[str]:
         one.service: one.route_cost_micros for one in verdicts if one.route_cost_micros is not None
     }
     concerned = await price_repository.set_costs(session, run.provider_id, costs)
-    if concerned:
-        counts["repriced"] += await repricing.reprice(session, concerned, by=THE_SYNC)
-    return counts
+    prices = await repricing.reprice(session, concerned, by=THE_SYNC) if concerned else []
+    return Applied(verdicts, prices, concerned)
 
 
 async def _store_facts(session: Session, run: Run, part: Part, verdicts: Sequence[Verdict]) -> None:
@@ -250,7 +264,7 @@ async def run_page(
 
 async def price_jump_of(session: Session, provider_id: UUID) -> int:
     """How far a price of this provider may move by itself, in basis points."""
-    return (await foreseen(session, provider_id)).jump_basis_points
+    return (await _run_of(session, provider_id)).jump_basis_points
 
 
 async def set_price_jump(session: Session, provider_id: UUID, basis_points: int) -> None:

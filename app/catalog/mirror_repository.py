@@ -26,21 +26,25 @@ _LISTED: Final = Statement(
           AND r.state = 'open'))
     """
 )
-_FACTS: Final = """
+_LOCK_KNOWN: Final = Statement(
+    """
     SELECT provider_service, name, type, category, rate_micros, approved_rate_micros, min_quantity,
            max_quantity, refill, cancel, dripfeed, missing_since, gone_at
     FROM provider_services
     WHERE provider_id = :provider_id AND provider_service = ANY(CAST(:services AS text[]))
     ORDER BY provider_service
+    FOR NO KEY UPDATE
     """
-_KNOWN: Final = Statement(_FACTS)
-_LOCK_KNOWN: Final = Statement(f"{_FACTS} FOR NO KEY UPDATE")
+)
 _COSTS: Final = Statement(
     """
-    SELECT provider_service, max(cost_micros) AS cost_micros, bool_or(state = 'open') AS is_open
-    FROM service_routes
-    WHERE provider_id = :provider_id AND provider_service = ANY(CAST(:services AS text[]))
-    GROUP BY provider_service
+    SELECT r.provider_service, bool_or(r.state = 'open') AS is_open,
+           (array_agg(r.cost_micros ORDER BY abs(r.cost_micros - coalesce(m.rate_micros, 0)) DESC)
+           )[1] AS cost_micros
+    FROM service_routes r
+    LEFT JOIN provider_services m USING (provider_id, provider_service)
+    WHERE r.provider_id = :provider_id AND r.provider_service = ANY(CAST(:services AS text[]))
+    GROUP BY r.provider_service
     """
 )
 _STANDING: Final = Statement(
@@ -57,12 +61,11 @@ async def listed_services(session: Session, provider_id: UUID) -> set[str]:
     return {row.provider_service for row in await _LISTED.rows(session, provider_id=provider_id)}
 
 
-async def known(
-    session: Session, provider_id: UUID, services: Collection[str], *, lock: bool
+async def lock_known(
+    session: Session, provider_id: UUID, services: Collection[str]
 ) -> dict[str, Known]:
-    """The mirror's rows of these services, locked in the order of their ids where asked."""
-    statement = _LOCK_KNOWN if lock else _KNOWN
-    rows = await statement.rows(session, provider_id=provider_id, services=list(services))
+    """The mirror's rows of these services, locked in the order of their ids."""
+    rows = await _LOCK_KNOWN.rows(session, provider_id=provider_id, services=list(services))
     return {row.provider_service: _known(row) for row in rows}
 
 

@@ -24,27 +24,31 @@ _SET_COSTS: Final = Statement(
     RETURNING r.service_id
     """
 )
-# What a service is priced by: the route that orders take first, also while it is in quarantine, so
-# that waiting for an operator moves no price. Below, its cost in ours and its narrowest rule.
+# What a service is priced by: the route that orders take first, by priority or by its cost in ours,
+# also while it is in quarantine, so that waiting for an operator moves no price. Below, its rule.
 _PRICED_BY: Final = """
     services s
     CROSS JOIN installation i
     JOIN LATERAL (
-        SELECT r.provider_id, r.cost_micros FROM service_routes r
+        SELECT r.provider_id, r.cost_micros, exchange.to_ours_micros
+        FROM service_routes r
+        JOIN providers p ON p.id = r.provider_id
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN p.currency = i.currency THEN 1000000 ELSE (
+                SELECT x.rate_micros FROM exchange_rates x
+                WHERE x.currency = p.currency AND x.valid_from <= :now
+                ORDER BY x.valid_from DESC LIMIT 1) END AS to_ours_micros
+        ) AS exchange
         WHERE r.service_id = s.id AND (r.state = 'open' OR r.closed_reason = 'quarantine')
-        ORDER BY r.priority, r.cost_micros, r.id LIMIT 1
-    ) AS route ON true
-    JOIN providers p ON p.id = route.provider_id
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN p.currency = i.currency THEN 1000000 ELSE (
-            SELECT x.rate_micros FROM exchange_rates x
-            WHERE x.currency = p.currency AND x.valid_from <= :now
-            ORDER BY x.valid_from DESC LIMIT 1) END AS to_ours_micros
-    ) AS exchange"""
+        ORDER BY CASE WHEN s.routing = 'cost'
+                     THEN CAST(r.cost_micros AS numeric) * exchange.to_ours_micros END,
+                 r.priority, r.cost_micros, r.id
+        LIMIT 1
+    ) AS route ON true"""
 _PRICEABLE: Final = Statement(
     f"""
     SELECT s.id, s.rate_micros, s.price_unit, s.max_quantity, route.cost_micros,
-           exchange.to_ours_micros, rule.percent_basis_points, rule.fixed_micros,
+           route.to_ours_micros, rule.percent_basis_points, rule.fixed_micros,
            rule.step_micros, rule.floor_micros
     FROM {_PRICED_BY}
     JOIN LATERAL (
@@ -61,7 +65,7 @@ _BELOW_COST: Final = Statement(
     f"""
     SELECT count(*) AS count FROM {_PRICED_BY}
     WHERE s.state = 'on_sale' AND NOT s.below_cost_allowed
-      AND s.rate_micros < ceil(CAST(route.cost_micros AS numeric) * to_ours_micros / 1000000)
+      AND s.rate_micros < ceil(CAST(route.cost_micros AS numeric) * route.to_ours_micros / 1000000)
     """  # noqa: S608 - the constant above
 )
 _SET_RATES: Final = Statement(
@@ -127,10 +131,10 @@ async def set_rates(
     reason: PriceReason,
     actor: str,
     now: datetime,
-) -> int:
-    """Give services a rate and a mark-up, with the cost behind it; how many rates are new."""
+) -> list[int]:
+    """Give services a rate and a mark-up, with the cost behind it; those whose rate is new."""
     if not prices:
-        return 0
+        return []
     ids, rates, markups, costs = (list(column) for column in zip(*prices, strict=True))
     rows = await _SET_RATES.rows(
         session,
@@ -142,7 +146,7 @@ async def set_rates(
         actor=actor,
         now=now,
     )
-    return len(rows)
+    return sorted(row.service_id for row in rows)
 
 
 async def append_price(

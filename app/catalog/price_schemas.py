@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt
+from pydantic.config import JsonDict
 
-from app.catalog.markup import MARKUP_BASIS_POINTS_MAX, MarkupRule
+from app.catalog.markup import MARKUP_BASIS_POINTS_MAX, ONE_MICRO, MarkupRule
 from app.catalog.operator_schemas import Cost
 from app.catalog.price_models import MarkupRuleRow, PriceReason, ServicePrice
 from app.catalog.repricing import public_subject
-from app.core.money import Money
+from app.core.money import ZERO, Money
 from app.web.fields import MoneyText
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
 
@@ -20,6 +21,11 @@ def _check_step(step: Money) -> Money:
     if step.micros < 1:
         raise ValueError("must be above zero")
     return step
+
+
+def _default(amount: Money) -> JsonDict:
+    """What stands in the document: left to itself, the default would be our object and no text."""
+    return {"type": "string", "default": str(amount)}
 
 
 Step = Annotated[MoneyText, AfterValidator(_check_step)]
@@ -32,9 +38,13 @@ class MarkupRuleFields(InputModel):
     """
 
     percent_basis_points: StrictInt = Field(ge=-10_000, le=MARKUP_BASIS_POINTS_MAX)
-    fixed: Cost = Money(0)
-    step: Step = Field(Money(1), description="Prices are rounded up to a multiple of it.")
-    floor: Cost = Money(0)
+    fixed: Cost = Field(ZERO, json_schema_extra=_default(ZERO))
+    step: Step = Field(
+        ONE_MICRO,
+        description="Prices are rounded up to a multiple of it.",
+        json_schema_extra=_default(ONE_MICRO),
+    )
+    floor: Cost = Field(ZERO, json_schema_extra=_default(ZERO))
 
     def rule(self) -> MarkupRule:
         return MarkupRule(

@@ -94,7 +94,7 @@ async def _lock(session: Session, text: str) -> Finding:
     seen = finding_id and await finding_repository.find(session, finding_id)
     if not seen:
         raise NotFound
-    await mirror_repository.known(session, seen.provider_id, [seen.provider_service], lock=True)
+    await mirror_repository.lock_known(session, seen.provider_id, [seen.provider_service])
     finding = await finding_repository.lock(session, seen.id)
     if finding is None:
         raise NotFound
@@ -119,7 +119,7 @@ async def _decide(
 async def _take_over(session: Session, finding: Finding, kind: FindingKind, by: Actor) -> None:
     """Go by the finding's facts: in the mirror, in what routes cost, in what we sell."""
     provider_id, name, now = finding.provider_id, finding.provider_service, now_of(session)
-    known = (await mirror_repository.known(session, provider_id, [name], lock=True))[name]
+    known = (await mirror_repository.lock_known(session, provider_id, [name]))[name]
     believed = _believing(known, kind, finding.after)
     change = Change(_HISTORY[kind], finding.before, finding.after)
     verdict = Verdict(name, known=believed, changes=(change,))

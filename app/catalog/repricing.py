@@ -33,6 +33,15 @@ class Subject:
     service_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewPrice:
+    """A service whose price was changed, from what to what."""
+
+    service_id: int
+    before: Money
+    after: Money
+
+
 async def subject_of(session: Session, text: str) -> Subject:
     """`default`, a provider's id or a service's number. Raises NotFound for none that is there."""
     if text == DEFAULT_SUBJECT:
@@ -124,16 +133,18 @@ async def reprice(
     *,
     by: Actor,
     reason: PriceReason = PriceReason.REPRICED,
-) -> int:
+) -> list[NewPrice]:
     """Give those of these services that have an automatic rule the price it makes of their cost.
 
-    A cost in a currency without a rate prices nothing. How many prices changed.
+    A cost in a currency without a rate prices nothing. The prices that changed.
     """
     rows = await price_repository.priceable(session, service_ids, now=now_of(session))
-    prices = [price for price in map(_price, rows) if price is not None]
-    return await price_repository.set_rates(
-        session, prices, reason=reason, actor=str(by), now=now_of(session)
+    before = {row.id: row.rate_micros for row in rows}
+    prices = {price[0]: price for price in map(_price, rows) if price is not None}
+    changed = await price_repository.set_rates(
+        session, list(prices.values()), reason=reason, actor=str(by), now=now_of(session)
     )
+    return [NewPrice(one, Money(before[one]), Money(prices[one][1])) for one in changed]
 
 
 def _price(row: Any) -> tuple[int, int, int, int] | None:
@@ -154,10 +165,10 @@ def _price(row: Any) -> tuple[int, int, int, int] | None:
 
 async def reprice_some(
     session: Session, provider_id: UUID | None, *, after: int, by: Actor
-) -> tuple[int | None, int]:
+) -> tuple[int | None, list[NewPrice]]:
     """Reprice the next services with a route to this provider, or to any.
 
-    The number to go on after, None at the end, and how many prices changed.
+    The number to go on after, None at the end, and the prices that changed.
     """
     ids = await price_repository.services_over(
         session, provider_id, after=after, limit=SERVICES_AT_ONCE_MAX

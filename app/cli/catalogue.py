@@ -65,11 +65,16 @@ async def _foresee(provider_id: str, *, may_shrink: bool, limit: int) -> None:
     async with opened() as runtime, Wire() as wire:
         async with runtime.uow.begin() as session:
             provider = await supply.get_public(session, provider_id)
-        synced, verdicts = await foresee(runtime, wire, provider.id, may_shrink=may_shrink)
-    rows = _foreseen_rows(verdicts)
+        synced, foreseen = await foresee(runtime, wire, provider.id, may_shrink=may_shrink)
+    rows = _foreseen_rows(foreseen.verdicts)
     print_table("", ["service", "what", "before", "after"], rows[:limit])
     if len(rows) > limit:
         print(f"… and {len(rows) - limit} more")
+    prices = [[str(one.service_id), str(one.before), str(one.after)] for one in foreseen.prices]
+    if prices:
+        print_table("Our prices", ["service", "before", "after"], prices[:limit])
+    if len(prices) > limit:
+        print(f"… and {len(prices) - limit} more")
     _tell(synced)
 
 

@@ -113,6 +113,14 @@ class UnitOfWork:
         async with self.begin() as session:
             return await transaction(session)
 
+    async def try_out(self, transaction: Transaction[Result]) -> Result:
+        """What a transaction would come to now: it is run and undone, and rings for nobody."""
+        async with self.begin() as session:
+            result = await transaction(session)
+            await session.rollback()
+            session.info["rings"].clear()
+        return result
+
     async def together(self, transaction: Together[Item, Result], item: Item) -> Result:
         """Run a transaction for everyone who asks for it meanwhile; this item's result.
 

@@ -15,6 +15,11 @@ from app.core.uow import now_of
 from app.orders.models import Order
 from app.orders.states import OrderState
 
+_PROMISED: Final = or_(
+    Order.parent_id.is_(None), Order.units.is_not(None), Order.state != OrderState.IN_PROGRESS
+)
+"""A subscription lasts for as long as posts come: that it begins was promised, not when it ends."""
+
 _DELIVERY_SECONDS: Final = Statement(
     """
     SELECT service_id,
@@ -106,6 +111,7 @@ async def newly_late(session: Session, *, limit: int) -> Sequence[Order]:
                 Order.ended_at.is_(None),
                 Order.deliver_by < now_of(session),
                 Order.late_at.is_(None),
+                _PROMISED,
             )
             .order_by(Order.book_id, Order.id)
             .limit(limit)
@@ -119,7 +125,7 @@ async def late_by_service(session: Session) -> dict[tuple[UUID | None, int], int
     """Per provider (none for an order that no provider has) and service: what runs late now."""
     rows = await session.execute(
         select(Order.provider_id, Order.service_id, func.count())
-        .where(Order.ended_at.is_(None), Order.deliver_by < now_of(session))
+        .where(Order.ended_at.is_(None), Order.deliver_by < now_of(session), _PROMISED)
         .group_by(Order.provider_id, Order.service_id)
     )
     return {(row[0], row[1]): row[2] for row in rows}
@@ -141,7 +147,7 @@ async def late_counts(session: Session) -> dict[str, int]:
     """Per state, the orders not ended past the time by which they were to be delivered."""
     rows = await session.execute(
         select(Order.state, func.count())
-        .where(Order.ended_at.is_(None), Order.deliver_by < now_of(session))
+        .where(Order.ended_at.is_(None), Order.deliver_by < now_of(session), _PROMISED)
         .group_by(Order.state)
     )
     return {row[0]: row[1] for row in rows}

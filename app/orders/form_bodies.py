@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, ValidationInfo, field_validator
 
 from app.orders.form_fields import (
     INTERVAL_MINUTES_MAX,
@@ -22,7 +21,7 @@ from app.orders.form_fields import (
 )
 from app.orders.pricing import RUNS_MAX, NewOrder, Repeat
 from app.providers.forms import FIELDS, OrderForm, ServiceType
-from app.web.fields import SAFE_INTEGER_MAX, Line, Moment, PublicNumber, Reference
+from app.web.fields import SAFE_INTEGER_MAX, Day, Line, Moment, PublicNumber, Reference
 from app.web.schemas import InputModel
 
 _FORM_FIELDS: Final[frozenset[str]] = frozenset(FIELDS)
@@ -78,14 +77,18 @@ class _RepeatableBody(_OrderBody):
         None,
         ge=1,
         le=INTERVAL_MINUTES_MAX,
+        validate_default=True,
         description="How long after a run has started the next one does; taken with `runs`.",
     )
 
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> Self:
-        if (self.runs is None) != (self.interval_minutes is None):
-            raise ValueError("runs and interval_minutes are given together")
-        return self
+    @field_validator("interval_minutes")
+    @classmethod
+    def _with_runs(cls, minutes: int | None, said: ValidationInfo) -> int | None:
+        if minutes is None and said.data.get("runs") is not None:
+            raise ValueError("is required with runs")
+        if minutes is not None and "runs" in said.data and said.data["runs"] is None:
+            raise ValueError("is taken only with runs")
+        return minutes
 
     def repeat(self) -> Repeat | None:
         if self.runs is None or self.interval_minutes is None or self.runs == 1:
@@ -256,7 +259,7 @@ class SubscriptionsOrder(_OrderBody):
     delay: StrictInt = Field(description="Minutes after a post.", examples=[0])
     posts: StrictInt | None = Field(None, ge=1, le=SAFE_INTEGER_MAX, description="New posts.")
     old_posts: StrictInt | None = Field(None, ge=0, le=SAFE_INTEGER_MAX)
-    expiry: date | None = None
+    expiry: Day | None = None
     spend_cap: SpendCap = Field(
         description="The most that all posts together may cost.", examples=["5.00"]
     )

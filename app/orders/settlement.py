@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from app.core import work
@@ -253,6 +254,12 @@ def usable_remains(units: int, remains: int | None) -> int | None:
     return remains if remains is not None and 0 <= remains <= units else None
 
 
+def _late_at(order: Order, now: datetime) -> datetime | None:
+    """When an order that ends now was first late; a subscription is not while it runs."""
+    runs_on = order.state == OrderState.IN_PROGRESS and price_of_post(order) is not None
+    return order.late_at or (now if now > order.deliver_by and not runs_on else None)
+
+
 async def end_order(
     session: Session,
     order: Order,
@@ -271,7 +278,6 @@ async def end_order(
     """
     earned = Money(order.charge) - end.refunded - forfeited
     reason = reason or end.reason
-    late_at = order.late_at or (now_of(session) if now_of(session) > order.deliver_by else None)
     first_told = start_count if order.start_count is None else None
     counted = {} if first_told is None else {"start_count": first_told}
     await repository.move(
@@ -295,7 +301,7 @@ async def end_order(
             "forfeited": forfeited.micros,
             "remains": end.remains,
             "ended_at": now_of(session),
-            "late_at": late_at,
+            "late_at": _late_at(order, now_of(session)),
             "reason": reason,
             "wait_reason": None,
             **counted,

@@ -86,8 +86,8 @@ def _text(value: Any) -> str:
         return str(int(value)) if value.is_integer() else str(value)
     if isinstance(value, int):
         return _digits(value)
-    if isinstance(value, list):
-        return "\n".join(_text(item) for item in value if not isinstance(item, list | dict))
+    if isinstance(value, list) and not any(isinstance(item, list) for item in value):
+        return "\n".join(map(_text, value))
     raise Unreadable
 
 

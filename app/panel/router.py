@@ -24,7 +24,9 @@ from app.web.signing_in import address_of, refuse_sign_in
 log = get_logger(__name__)
 
 ADDRESS_GROUP: Final = "panel-address"
-BODY_BYTES_MAX: Final = 64 * 1024
+BODY_BYTES_MAX: Final = 256 * 1024
+"""A thousand comments in a script of which a form writes each letter as six characters or more."""
+
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 router = APIRouter(include_in_schema=False)

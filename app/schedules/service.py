@@ -11,11 +11,11 @@ from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
 from app.core.db import Session
-from app.core.errors import NotFound
+from app.core.errors import AppError, NotFound
 from app.core.money import Money
 from app.core.uow import now_of
 from app.ledger import service as ledger
-from app.orders import runs
+from app.orders import link_locks, runs
 from app.orders.errors import OrderNotCancelable
 from app.orders.inputs import open_form_at, seal_form_at
 from app.orders.pricing import NewOrder, Priced
@@ -32,7 +32,7 @@ async def place(
 ) -> Schedule:
     """Hold the whole charge and promise the first run at once; a subscription is placed with it.
 
-    Raises what `orders.pricing.price` raises, InsufficientFunds, SpendingStopped.
+    Raises what `orders.pricing.price` raises, LinkBusy, InsufficientFunds, SpendingStopped.
     """
     now = now_of(session)
     offer = (await catalog.offers(session, [item.service_id])).get(item.service_id)
@@ -42,6 +42,9 @@ async def place(
         priced = price_subscription(offer, item, item.spend_cap, now=now)
     else:
         raise ValueError("an order without runs or a spend cap is no schedule")
+    [refusal] = await link_locks.refuse_busy(session, keys, [priced])
+    if isinstance(refusal, AppError):
+        raise refusal
     schedule = _row(await repository.next_id(session), book_id, priced)
     schedule.sealed = seal_form_at(keys, form_place(schedule.id), priced.item.form)
     schedule.created_at = schedule.next_at = now

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Annotated, Final
+from datetime import date, datetime
+from typing import Annotated, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,10 +18,12 @@ from pydantic import (
 
 from app.core.money import Money
 
+When = TypeVar("When", bound=date)
 SAFE_INTEGER_MAX: Final = 2**53 - 1
 YEAR_MIN: Final = 1970
 YEAR_MAX: Final = 9998
 _NOT_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
 _EMAIL_ISH: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -61,11 +63,23 @@ def read_moment(value: object) -> object:
     return value
 
 
-def check_moment(moment: datetime) -> datetime:
-    """A time that every time zone and the database can write."""
-    if not YEAR_MIN <= moment.year <= YEAR_MAX:
+def read_day(value: object) -> object:
+    """A day is text as RFC 3339 writes it, for the same reason."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str) and _DATE.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:  # no such day
+        pass
+    raise ValueError("must be a day such as 2026-11-23")
+
+
+def check_year(when: When) -> When:
+    """A time, or a day, that every time zone and the database can write."""
+    if not YEAR_MIN <= when.year <= YEAR_MAX:
         raise ValueError(f"must lie in the years {YEAR_MIN} to {YEAR_MAX}")
-    return moment
+    return when
 
 
 def read_money(value: object) -> object:
@@ -86,7 +100,10 @@ PublicNumber = Annotated[StrictInt, Field(ge=1, le=SAFE_INTEGER_MAX)]
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(read_moment, json_schema_input_type=AwareDatetime),
-    AfterValidator(check_moment),
+    AfterValidator(check_year),
+]
+Day = Annotated[
+    date, BeforeValidator(read_day, json_schema_input_type=date), AfterValidator(check_year)
 ]
 Currency = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")]
 Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]

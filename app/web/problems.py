@@ -27,6 +27,8 @@ log = get_logger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_BASE: Final = "https://smmos.com/problems/"
 FIELD_ERRORS_MAX: Final = 50
+_MISSING: Final = frozenset({"missing", "union_tag_not_found"})
+"""What is not there; of several shapes, the field that tells them apart."""
 
 _HTTP_ERRORS: Final[dict[int, type[AppError]]] = {
     400: BodyMalformed,
@@ -147,7 +149,7 @@ def _escape(part: str) -> str:
 
 
 def _rule(entry: dict[str, Any]) -> str:
-    if entry["type"] == "missing":
+    if entry["type"] in _MISSING:
         return "is required"
     if entry["type"] == "extra_forbidden":
         return "is not a field of this request"

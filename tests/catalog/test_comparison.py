@@ -98,8 +98,8 @@ def test_no_number_of_small_steps_carries_a_price_out_of_sight(steps: list[int])
 
 def test_a_free_service_that_gets_a_price_is_a_jump() -> None:
     free = Known(replace(ENTRY, rate_micros=0), 0, None, gone=False)
-    assert judge(free, rate_micros=1).opened
-    assert not judge(free, rate_micros=0).opened
+    assert judge(free, Use(0), rate_micros=1).opened
+    assert not judge(free, Use(0), rate_micros=0).opened
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from app.cli.demo.claims import WISHES, SeenClaim
 from app.cli.demo.office import SeenOrder, Wallet
 from app.cli.demo.shop import Placed, Receipts
 from app.cli.demo.shopping import schedules, shopping_list
+from app.cli.demo.summary import print_summary
 from app.cli.demo.verdict import Facts, problems
 from app.cli.demo.world import Account
 from app.cli.stack.assortment import ASSORTMENT
@@ -34,7 +35,7 @@ def good() -> Facts:
     numbers = range(len(STATES))
     return Facts(
         wanted=len(STATES),
-        receipts=Receipts(placed=[Placed(n, 0, link(n), PRICE) for n in numbers]),
+        receipts=Receipts(placed=[Placed(n, 0, 1, link(n), PRICE) for n in numbers]),
         seen=[
             SeenOrder(n, n, STATES[n], PRICE, REFUNDS[n], None if n == 3 else 2.0) for n in numbers
         ],
@@ -129,22 +130,29 @@ def test_each_link_of_the_shopping_list_fits_its_service() -> None:
         assert broken_rule(body["link"], platform=service.platform, kind=service.kind) is None
 
 
-def test_the_demo_shows_every_type_of_order_that_is_placed_for_once() -> None:
-    types = {service.id: service.type for service in ASSORTMENT}
+def test_the_demo_buys_every_type_of_order_and_shows_it(
+    good: Facts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errands = [*shopping_list(300, resellers=2, seed=1), *schedules(resellers=2)]
+    bought = [body for errand in errands for body in errand.orders]
+    placed = [
+        Placed(n, 0, body["service_id"], link(n), PRICE, body.get("runs", 1))
+        for n, body in enumerate(bought)
+    ]
+    print_summary(replace(good, receipts=Receipts(placed=placed)), calls={})
     shown = {
-        types[body["service_id"]]
-        for errand in shopping_list(300, resellers=2, seed=1)
-        for body in errand.orders
+        words[0]: words[1:]
+        for line in capsys.readouterr().out.splitlines()
+        if (words := line.split())
     }
-    bought = {
-        types[body["service_id"]] for errand in schedules(resellers=2) for body in errand.orders
-    }
-    assert shown | bought == set(types.values()) == set(ServiceType)
+    assert {service.type for service in ASSORTMENT} == set(ServiceType)
+    assert all(int(shown[type_][0]) > 0 for type_ in ServiceType)
+    assert shown["default"][1] == "2"
 
 
 def test_a_purchase_of_several_runs_is_accepted_as_often_and_no_more(good: Facts) -> None:
     runs = [SeenOrder(10 + n, 9, OrderState.COMPLETED, PRICE, ZERO, 2.0) for n in range(2)]
-    bought = Placed(9, 0, link(9), PRICE + PRICE, runs=2)
+    bought = Placed(9, 0, 1, link(9), PRICE + PRICE, runs=2)
     facts = replace(
         good,
         wanted=good.wanted + 1,

@@ -43,8 +43,8 @@ async def sync(runtime: Runtime, provider: Provider, *entries: CatalogEntry) -> 
     async with runtime.uow.begin() as session:
         run = await mirror.begin(session, provider.id)
         part = Part(single=listing.single, repeated=tuple(listing.repeated.values()))
-        counts = await mirror.apply(session, run, part)
-        await mirror.end(session, run, failure=None, remark=None, counts=counts)
+        applied = await mirror.apply(session, run, part)
+        await mirror.end(session, run, failure=None, remark=None, counts=applied.counts)
 
 
 def public(provider: Provider) -> str:

@@ -335,27 +335,34 @@ class TestResolving:
         problem(late, 409, "idempotency-answer-expired")
 
     @pytest.mark.parametrize(
-        "body",
+        ("body", "rule"),
         [
-            {"outcome": "c4n4ry"},
-            {"outcome": 7},
-            {},
-            {"outcome": "accepted"},
-            {"outcome": "accepted", "provider_order_id": "c4n4ry; DROP TABLE"},
-            {"outcome": "absent", "provider_order_id": "c4n4ry"},
-            {"outcome": "partial", "remains": 0},
-            {"outcome": "partial", "remains": "250"},
-            {"outcome": "completed", "reason": ""},
+            ({"outcome": "c4n4ry"}, "/outcome must be one of 'accepted', "),
+            ({"outcome": 7}, "/outcome must be one of 'accepted', "),
+            ({}, "/outcome is required"),
+            ({"outcome": "accepted"}, "/provider_order_id is required"),
+            (
+                {"outcome": "accepted", "provider_order_id": "c4n4ry; DROP TABLE"},
+                "/provider_order_id string should match pattern",
+            ),
+            (
+                {"outcome": "absent", "provider_order_id": "c4n4ry"},
+                "/provider_order_id is not a field of this request",
+            ),
+            ({"outcome": "partial", "remains": 0}, "/remains input should be greater than"),
+            ({"outcome": "partial", "remains": "250"}, "/remains input should be a valid integer"),
+            ({"outcome": "completed", "reason": ""}, "/reason string should have at least 1"),
         ],
     )
     async def test_a_decision_that_is_none_is_refused_without_being_repeated(
-        self, body: dict[str, Any], client: httpx.AsyncClient, world: World
+        self, body: dict[str, Any], rule: str, client: httpx.AsyncClient, world: World
     ) -> None:
         operator, order = await world.operator(), await world.order()
 
         answer = await post(client, operator, order, "resolve", {"reason": "r"} | body)
 
-        problem(answer, 422, "validation-failed")
+        [blamed] = problem(answer, 422, "validation-failed")["errors"]
+        assert f"{blamed['pointer']} {blamed['detail']}".startswith(rule)
         assert "c4n4ry" not in answer.text
 
     @pytest.mark.refuses("operatorCreateCredit", "idempotency-answer-expired")

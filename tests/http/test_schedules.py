@@ -179,15 +179,19 @@ async def test_runs_and_interval_are_given_together_and_within_bounds(
     client: httpx.AsyncClient, world: World
 ) -> None:
     reseller, service = await world.reseller(), await world.service()
-    for wrong in (
-        {"runs": 3},
-        {"interval_minutes": 60},
-        {"runs": 0, "interval_minutes": 60},
-        {"runs": 101, "interval_minutes": 60},
-        {"runs": 3, "interval_minutes": 0},
-        {"runs": 3, "interval_minutes": 43_201},
+    for wrong, field in (
+        ({"runs": 3}, "interval_minutes"),
+        ({"interval_minutes": 60}, "interval_minutes"),
+        ({"runs": None, "interval_minutes": 60}, "interval_minutes"),
+        ({"runs": 0, "interval_minutes": 60}, "runs"),
+        ({"runs": 101, "interval_minutes": 60}, "runs"),
+        ({"runs": 0}, "runs"),
+        ({"runs": 3, "interval_minutes": 0}, "interval_minutes"),
+        ({"runs": 3, "interval_minutes": 43_201}, "interval_minutes"),
     ):
-        await _refused(client, reseller, order_body(service, **wrong), "validation-failed")
+        body = order_body(service, **wrong)
+        refusal = await _refused(client, reseller, body, "validation-failed")
+        assert [one["pointer"] for one in refusal["errors"]] == [f"/{field}"], wrong
 
 
 async def test_what_all_runs_cost_must_be_there(client: httpx.AsyncClient, world: World) -> None:

@@ -1,7 +1,8 @@
 """The routes that belong to no slice: health, metrics, the documents and their page."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -125,6 +126,18 @@ class TestMetrics:
         assert 'smmos_ledger_violations_full{code="all"} 0' in told
 
 
+def _schemas_within(node: object) -> Iterator[dict[str, Any]]:
+    """Every object of a document that says a type, however deep it stands."""
+    if isinstance(node, dict):
+        if isinstance(node.get("type"), str):
+            yield node
+        for inner in node.values():
+            yield from _schemas_within(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _schemas_within(inner)
+
+
 class TestDocuments:
     @pytest.mark.parametrize("name", ["openapi.yaml", "openapi-operator.yaml"])
     def test_a_document_is_sound(self, name: str) -> None:
@@ -133,6 +146,9 @@ class TestDocuments:
         assert document["openapi"].startswith("3.1")
         for schema in document["components"]["schemas"].values():
             Draft202012Validator.check_schema(schema)
+        for schema in _schemas_within(document):
+            if "default" in schema:
+                Draft202012Validator(schema).validate(schema["default"])
         known = {f"#/components/schemas/{schema}" for schema in document["components"]["schemas"]}
         assert set(re.findall(r"'\$ref': '([^']+)'", str(document))) <= known
         for path, operations in document["paths"].items():

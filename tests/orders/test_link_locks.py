@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -320,6 +321,19 @@ async def test_a_service_that_refuses_a_busy_link_says_nothing_of_the_order_that
     again = await world.order(another, strict, link=LINK)
     await desk.submit(provider)
     assert (await world.row(again)).state == "in_progress"
+
+
+@pytest.mark.parametrize("runs", [None, 3])
+async def test_what_is_delivered_in_runs_is_refused_a_busy_link_too(
+    runs: int | None, world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    strict = await world.service(routes=[provider], busy_link="refuse")
+    await desk.running(provider, strict, link=LINK)
+    repeat: dict[str, Any] = {} if runs is None else {"runs": runs, "interval_minutes": 10}
+    with pytest.raises(AssertionError, match=LinkBusy.code):
+        await world.order(service=strict, link=LINK, **repeat)
+    await world.order(service=strict, **repeat)
 
 
 @pytest.mark.committing

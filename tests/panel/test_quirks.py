@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.core.errors import Unavailable
 from app.core.idempotency import IdempotencyInFlight
 from app.core.runtime import Runtime
+from app.orders.form_fields import COMMENTS_MAX
 from app.orders.inputs import open_form
 from app.panel.router import BODY_BYTES_MAX
 from app.providers.forms import ServiceType
@@ -98,6 +99,26 @@ class TestBodies:
         headers = {"Content-Type": content_type}
         answer = await post(client, content=body, headers=headers)
         assert answer in ({"error": "Incorrect request"}, {"error": "Invalid API key"})
+
+    @pytest.mark.parametrize("odd", [{"text": "Great"}, ["Great"]])
+    async def test_nothing_in_a_list_is_left_out_without_a_word(
+        self, odd: object, client: httpx.AsyncClient, world: World
+    ) -> None:
+        reseller = await world.reseller()
+        service = await world.service(type=ServiceType.CUSTOM_COMMENTS, min_quantity=1)
+        fields = {"key": reseller.key, "action": "add", **wire_fields(service)}
+        answer = await post(client, json=fields | {"comments": ["Nice", odd, "Super"]})
+        assert answer == {"error": "Incorrect request"}
+        assert await world.count("orders") == 0
+
+    async def test_a_thousand_comments_in_any_script_fit(
+        self, panel: Panel, world: World, runtime: Runtime
+    ) -> None:
+        reseller = await world.reseller(balance="100.00")
+        service = await world.service(type=ServiceType.CUSTOM_COMMENTS, max_quantity=COMMENTS_MAX)
+        comments = ["Отличная работа, так держать! 🔥"] * COMMENTS_MAX
+        answer = await panel.add(reseller, service, comments=comments)
+        assert await _comments(runtime, answer["order"]) == tuple(comments)
 
     async def test_a_body_above_its_limit_is_not_read_to_its_end(
         self, client: httpx.AsyncClient

@@ -12,6 +12,7 @@ from app.catalog.models import Service
 from app.core.clock import Clock
 from app.core.money import ZERO, Money
 from app.orders import canceling, runs
+from app.orders.models import Order
 from app.orders.settlement import EXPIRED, Bought, Decision, End, Review, settle
 from app.orders.states import Move, OrderState
 from app.providers.aftercare import CancelRefused
@@ -215,6 +216,27 @@ async def test_a_subscription_cannot_be_paused_by_us(
     assert (answer.status_code, answer.json()["code"]) == (409, "order-not-pausable")
 
 
+async def run_of(desk: Desk, placed: dict[str, Any]) -> Order:
+    async with desk.runtime.uow.begin() as session:
+        return (await runs.firsts(session, [placed["id"]]))[placed["id"]]
+
+
+async def test_a_subscription_is_late_until_it_has_begun_and_not_while_it_runs(
+    world: World, desk: Desk, worker: Worker, clock: Clock
+) -> None:
+    provider = await world.provider()
+    service = await service_of(world, provider)
+    begun = await world.order(service=service, **ASKED, spend_cap="5.00")
+    await desk.submit(provider)
+    waiting = await world.order(service=service, **(ASKED | {"username": "b"}), spend_cap="5.00")
+    clock.move(timedelta(hours=service.deliver_hours_max, seconds=1))
+    await worker.upkeep()
+    assert [(await run_of(desk, one)).late_at is None for one in (begun, waiting)] == [True, False]
+    await desk.hear(provider, progress(ProviderState.COMPLETED, posts=2, charge_micros=1))
+    row = await run_of(desk, begun)
+    assert (row.state, row.late_at) == ("completed", None)
+
+
 async def test_what_a_subscription_must_say_is_told_by_field(
     world: World, client: httpx.AsyncClient, clock: Clock
 ) -> None:
@@ -232,6 +254,10 @@ async def test_what_a_subscription_must_say_is_told_by_field(
         ({"min": 201}, "/max"),
         ({"delay": 7}, "/delay"),
         ({"expiry": today}, "/expiry"),
+        ({"expiry": 1_893_456_000}, "/expiry"),
+        ({"expiry": "1893456000"}, "/expiry"),
+        ({"expiry": "2030-01-01T00:00:00Z"}, "/expiry"),
+        ({"expiry": "9999-12-31"}, "/expiry"),
     ):
         answer = await client.post(
             "/v1/orders", json=good | wrong, headers=reseller.headers | {"Idempotency-Key": "k"}

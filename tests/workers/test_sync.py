@@ -25,6 +25,7 @@ from app.catalog.mirror import SYNC, SYNC_EVERY, SyncLost
 from app.catalog.mirror_models import Finding, FindingState
 from app.catalog.models import Route, Service
 from app.catalog.price_models import ServicePrice
+from app.catalog.repricing import NewPrice
 from app.core import work
 from app.core.audit import Actor
 from app.core.clock import Clock
@@ -232,15 +233,27 @@ class TestMirror:
 
     async def test_a_dry_run_tells_what_a_sync_would_do_and_does_nothing(self, desk: Desk) -> None:
         provider, service = await desk.open()
-        desk.panel.sells(listed(rate="0.55", min=20), listed(102))
-        foreseen, verdicts = await foresee(desk.runtime, desk.context.wire, provider.id)
-        assert foreseen.counts == {"listed": 2, "new": 1, "price": 1, "quarantined": 1}
-        assert {verdict.service for verdict in verdicts} == {"101", "102"}
+        steady = await desk.world.service(
+            rate="0.80", routes=[RouteTo(provider, provider_service="103")]
+        )
+        await desk.sync(provider, listed(), listed(103))
+        for one in (service, steady):
+            await desk.rule(one, MarkupRule(10_000))
+        desk.panel.sells(listed(rate="0.55", min=20), listed(102), listed(103))
+        told, foreseen = await foresee(desk.runtime, desk.context.wire, provider.id)
+        assert told.counts == {"listed": 3, "new": 1, "price": 1, "quarantined": 1, "repriced": 2}
+        assert {verdict.service for verdict in foreseen.verdicts} == {"101", "102", "103"}
+        assert foreseen.prices == [
+            NewPrice(service.id, Money.parse("0.90"), Money.parse("1.10")),
+            NewPrice(steady.id, Money.parse("0.80"), Money.parse("1.00")),
+        ]
         assert (await desk.route(service)).cost_micros == 500_000
+        assert (await desk.service(steady)).rate_micros == 800_000
         assert await desk.findings() == []
-        assert await desk.world.count("catalogue_syncs") == 1
+        assert await desk.world.count("catalogue_syncs") == 2
         done = await desk.sync(provider)
-        assert done.counts == foreseen.counts
+        assert done.counts == told.counts
+        assert (await desk.service(service)).rate_micros == 1_100_000
 
 
 class TestQuarantine:
@@ -279,6 +292,35 @@ class TestQuarantine:
         ]
         await desk.sync(provider)
         assert await desk.findings(FindingState.OPEN) == []
+
+    @pytest.mark.parametrize("provider_moves_to", ["0.50", "0.55"])
+    async def test_a_cost_that_was_typed_in_beside_the_list_is_no_way_around_a_jump(
+        self, desk: Desk, provider_moves_to: str
+    ) -> None:
+        provider = await desk.world.provider()
+        await desk.sync(provider, listed())
+        service = await desk.world.service(routes=[RouteTo(provider, cost="0.05")])
+        await desk.rule(service, MarkupRule(10_000))
+        await desk.sync(provider, listed(rate=provider_moves_to))
+
+        finding = await desk.finding()
+        assert (finding.kind, finding.before) == ("price_jump", {"rate_micros": 50_000})
+        assert closed(await desk.route(service)) == "quarantine"
+        assert (await desk.service(service)).rate_micros == 100_000
+        await desk.accept(finding)
+        route, now = await desk.route(service), Money.parse(provider_moves_to).micros
+        assert (closed(route), route.cost_micros) == (None, now)
+        assert (await desk.service(service)).rate_micros == 2 * now
+        await desk.sync(provider)
+        assert await desk.findings(FindingState.OPEN) == []
+
+    async def test_a_cost_that_was_typed_in_a_little_wrong_is_put_right(self, desk: Desk) -> None:
+        provider = await desk.world.provider()
+        await desk.sync(provider, listed())
+        service = await desk.world.service(routes=[RouteTo(provider, cost="0.45")])
+        assert (await desk.sync(provider)).counts == {"listed": 1, "price": 1}
+        assert (await desk.route(service)).cost_micros == 500_000
+        assert (await desk.sync(provider)).counts == {"listed": 1}
 
     async def test_what_was_rejected_stays_closed_and_is_not_asked_again(self, desk: Desk) -> None:
         provider, service = await desk.open()
@@ -528,6 +570,23 @@ class TestPrices:
         await desk.sync(cheap)
         assert (await desk.service(service)).rate_micros == 1_600_000
 
+    async def test_a_price_follows_the_cheapest_route_where_orders_do(self, desk: Desk) -> None:
+        euro, cheap = await desk.world.provider(currency="EUR"), await desk.world.provider()
+        async with desk.runtime.uow.begin() as session:
+            await supply.set_rate(session, "EUR", 2_000_000, valid_from=now_of(session))
+        service = await desk.world.service(
+            routes=[RouteTo(euro, cost="0.40", priority=1), RouteTo(cheap, priority=2)],
+            routing="cost",
+        )
+        await desk.rule(service, MarkupRule(1_000))
+        await reprice(desk.runtime, None, by=BOSS)
+        [_, price] = await desk.prices(service)
+        assert (price.rate_micros, price.cost_micros) == (550_000, 500_000)
+        await desk.world.order(service=service)
+        async with desk.runtime.uow.begin() as session:
+            values = {one.name: one.value for one in await gauges.samples(session)}
+        assert values["smmos_services_below_cost"] == 0
+
     async def test_repricing_on_demand_reaches_every_provider(self, desk: Desk) -> None:
         services = [await desk.world.service() for _ in range(3)]
         for service in services[:2]:
@@ -709,8 +768,8 @@ async def test_an_order_is_placed_while_a_sync_holds_its_rows(
             cancel=False,
             dripfeed=False,
         )
-        counts = await mirror.apply(session, run, Part(single=(seen,)))
-        assert counts == {"price": 1, "repriced": 1}
+        applied = await mirror.apply(session, run, Part(single=(seen,)))
+        assert applied.counts == {"price": 1, "repriced": 1}
         placed = await desk.world.order(reseller, service, quantity=1000)
         assert placed["charge"]["amount"] == "0.90"
     placed = await desk.world.order(reseller, service, quantity=1000)

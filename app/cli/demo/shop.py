@@ -29,6 +29,7 @@ class Placed:
 
     id: int
     reseller: int
+    service: int
     target: str
     charge: Money
     runs: int = 1
@@ -79,7 +80,8 @@ class _Shop:
         charge = Money.parse(order["charge"]["amount"])
         target = order["link"] or errand.orders[0]["username"]
         runs = order["runs"]["total"] if order["runs"] else 1
-        placed = Placed(order["id"], errand.reseller, target, charge, runs)
+        service = order["service_id"]
+        placed = Placed(order["id"], errand.reseller, service, target, charge, runs)
         self.receipts.placed.append(placed)
 
     async def _post(self, path: str, errand: Errand, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The demo's last page: states, money, speed, calls, and the verdict."""
+"""The demo's last page: states, types, money, speed, calls, and the verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Final
 
 from app.cli.demo.verdict import Facts, statements
 from app.cli.output import print_table
+from app.cli.stack.assortment import ASSORTMENT
 from app.orders.states import OrderState
+from app.providers.forms import ServiceType
 
 _MEDIAN: Final = 0.5
 _TAIL: Final = 0.95
@@ -22,6 +24,7 @@ def print_summary(facts: Facts, calls: Mapping[str, Mapping[str, int]]) -> None:
         ["state", "orders"],
         [[state, str(counts[state])] for state in OrderState if counts[state]],
     )
+    print_table("Bought", ["type", "orders", "of several runs"], _types(facts))
     print_table(
         "Money",
         ["reseller", "credited", "charged", "refunded", "held", "balance", "adds up"],
@@ -61,6 +64,16 @@ def print_summary(facts: Facts, calls: Mapping[str, Mapping[str, int]]) -> None:
         ["provider", *actions],
         [[name, *(str(made.get(a, 0)) for a in actions)] for name, made in calls.items()],
     )
+
+
+def _types(facts: Facts) -> list[list[str]]:
+    """How many were placed of each type, and how many of these are drip-feeds."""
+    type_of = {service.id: service.type for service in ASSORTMENT}
+    placed = Counter(type_of[one.service] for one in facts.receipts.placed)
+    repeated = Counter(type_of[one.service] for one in facts.receipts.placed if one.runs > 1)
+    return [
+        [type_, str(placed[type_]), str(repeated[type_])] for type_ in ServiceType if placed[type_]
+    ]
 
 
 def print_verdict(facts: Facts, found: Sequence[str], *, seconds: float) -> None:
