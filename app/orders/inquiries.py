@@ -278,7 +278,9 @@ async def _judged(session: Session, attempt: Attempt, sent_at: datetime) -> Judg
         why = "the database was restored meanwhile, and has forgotten what was charged"
         return Judgement(BalanceVerdict.UNCLEAR, why)
     others = Others(
-        still_open=await inquiry_repository.others_open(session, attempt.provider_id, last.at),
+        still_open=await inquiry_repository.others_open(
+            session, attempt.provider_id, since=first.asked_at, until=last.at
+        ),
         ended_short=await inquiry_repository.others_ended_short(
             session, attempt.provider_id, first.asked_at
         ),

@@ -20,11 +20,13 @@ from app.orders import conceding, gauges, inquiry_repository, reconciling, resol
 from app.orders import service as orders
 from app.orders.conceding import Concession
 from app.orders.errors import OrderStateConflict
+from app.orders.hand_settlement import Settlement
 from app.orders.inquiry_models import Inquiry
 from app.orders.judging import ABSENCE_AFTER, LOOK_EVERY
 from app.orders.models import Order
 from app.orders.reconciling import Learned
 from app.orders.service import RECONCILE
+from app.orders.states import OrderState
 from app.orders.unresolved import Next, Unresolved
 from app.providers.forms import ServiceType
 from app.providers.protocol import (
@@ -289,18 +291,41 @@ class TestBalance:
         assert order.state == "unknown"
         assert "repayment" in (await search.listed())[order_id].evidence["balance"]
 
+    @pytest.mark.parametrize(("hours", "state"), [(20, "unknown"), (25, "queued")])
     async def test_what_a_provider_did_not_deliver_may_be_repaid_hours_after(
-        self, search: Search, desk: Desk, clock: Clock
+        self, search: Search, desk: Desk, clock: Clock, hours: int, state: str
     ) -> None:
         other = await search.order(Accepted("8", "{}"))
         said = progress(ProviderState.CANCELED, remains=1000, charge_micros=0)
         await desk.hear(search.provider, {other: said})
-        clock.move(timedelta(hours=20))
+        clock.move(timedelta(hours=hours))
         _, order = await self.around(search, clock, "100.01")
+        assert order.state == state
+
+    async def test_an_order_lost_before_may_be_repaid_while_another_is_charged_for(
+        self, search: Search, clock: Clock
+    ) -> None:
+        earlier = await search.order()
+        clock.move(timedelta(minutes=20))
+        # In truth both were taken, and the first is paid back by the time of the second sample.
+        order_id, order = await self.around(search, clock, "100.01")
         assert order.state == "unknown"
-        clock.move(timedelta(hours=5))
-        _, order = await self.around(search, clock, "100.01")
-        assert order.state == "queued"
+        assert "repaid" in (await search.listed())[order_id].evidence["balance"]
+        assert earlier in await search.listed()
+
+    async def test_a_lost_order_that_a_person_has_settled_may_still_be_repaid(
+        self, search: Search, runtime: Runtime, clock: Clock
+    ) -> None:
+        earlier = await search.order()
+        async with runtime.uow.begin() as session:
+            await resolving.hand_over(session, earlier, "asked for")
+            await resolving.settle_by_hand(
+                session, earlier, Settlement(OrderState.CANCELED), actor=OPERATOR, reason="told"
+            )
+        clock.move(timedelta(minutes=20))
+        order_id, order = await self.around(search, clock, "100.01")
+        assert order.state == "unknown"
+        assert "repayment" in (await search.listed())[order_id].evidence["balance"]
 
     async def test_without_the_declaration_no_balance_is_believed(
         self, search: Search, clock: Clock
