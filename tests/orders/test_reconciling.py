@@ -514,6 +514,37 @@ class TestIds:
         assert (await self.asked(search, desk, order_id, {})).state == "unknown"
         assert "so far" in (await search.listed())[order_id].evidence["ids"]
 
+    async def test_an_id_that_was_unknown_while_the_order_was_on_its_way_proves_no_absence(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        await search.order(Accepted("100", "{}"))
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order()
+        await search.order(Accepted("102", "{}"))
+        clock.move(timedelta(minutes=1))
+        # The provider has numbered it 101 by now, and does not tell before it is through.
+        await self.asked(search, desk, order_id, {})
+        clock.move(ABSENCE_AFTER)
+        await search.order(Accepted("104", "{}"))
+        clock.move(timedelta(minutes=1))
+        order = await self.asked(search, desk, order_id, {101: progress(ProviderState.PENDING)})
+        assert (order.state, order.provider_order_id) == ("in_progress", "101")
+
+    async def test_a_neighbour_from_before_by_less_than_clocks_may_be_apart_is_none(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        await search.order(Accepted("100", "{}"))
+        clock.move(timedelta(minutes=1))
+        # By a worker's clock that is slow: in truth it was taken after the lost one, as 102.
+        await search.order(Accepted("102", "{}"))
+        clock.move(CLOCKS_APART_MAX - timedelta(seconds=3))
+        order_id = await search.order()
+        clock.move(timedelta(minutes=20))
+        await search.order(Accepted("104", "{}"))
+        clock.move(timedelta(minutes=1))
+        order = await self.asked(search, desk, order_id, {101: progress(ProviderState.PENDING)})
+        assert (order.state, order.provider_order_id) == ("in_progress", "101")
+
     async def test_with_two_lost_orders_in_the_gap_an_id_is_no_proof_for_either(
         self, search: Search, desk: Desk, clock: Clock
     ) -> None:
