@@ -11,7 +11,14 @@ from app.core.audit import Actor
 from app.core.db import Session
 from app.core.money import Money
 from app.core.uow import now_of
-from app.orders import attempt_repository, count_repository, inquiries, link_locks, repository
+from app.orders import (
+    attempt_repository,
+    count_repository,
+    inquiries,
+    link_locks,
+    repository,
+    restore_repository,
+)
 from app.orders.canceling import ask_to_stop, promise_again
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
@@ -186,6 +193,7 @@ async def _found(
             "doubted_at": None,
         },
     )
+    await restore_repository.forget_doubts(session, order.id)
     await work.finish_all(session, [str(order.id)])
     await work.put(session, FOLLOW, str(order.id), lane=str(attempt.provider_id))
     await promise_again(session, order, attempt.provider_id)
@@ -228,6 +236,7 @@ async def prove_absent(
         public=False,
     )
     await inquiries.end(session, order_id, by)
+    await restore_repository.forget_doubts(session, order_id)
     await link_locks.release(session, [order_id])
     await work.finish_all(session, [str(order_id)])
     await promise_dispatch(session, order)

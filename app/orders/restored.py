@@ -239,7 +239,6 @@ async def adopt(
         await restore_repository.insert_attempt(
             session, await _forgotten_attempt(session, provider, order, listed)
         )
-    await restore_repository.forget_doubts(session, order_id)
     return await resolving.find(
         session,
         order_id,
@@ -307,6 +306,7 @@ async def rule_out(
 ) -> bool:
     """A complete list of this provider's does not have the order. Where no other provider may have
     it either, it is queued again, or on hold where a hold was open; whether it came to that.
+    Nothing follows for one that is no longer in doubt: it may have been sent since.
 
     Raises TooEarlyToProve within 15 minutes of the restore, when a list might lag behind, and what
     `resolving.prove_absent` raises.
@@ -316,10 +316,9 @@ async def rule_out(
     if restored is None or now_of(session) - restored.at < wait:
         raise TooEarlyToProve("Absence can be proven only 15 minutes after the restore")
     order = await service.lock(session, order_id)
+    doubted = await restore_repository.doubted_of(session, order_id)
     await restore_repository.forget_doubts(session, order_id, provider_id=provider.id)
-    if order.state not in resolving.UNRESOLVED or await restore_repository.doubted_of(
-        session, order_id
-    ):
+    if order.state not in resolving.UNRESOLVED or doubted != {provider.id}:
         return False
     reason = "in no provider's list after a restore"
     await resolving.prove_absent(session, order_id, actor=actor, reason=reason)
