@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -190,15 +190,25 @@ async def unresolved_on(
     return rows.all()
 
 
-async def doubted_at(session: Session, provider_id: UUID) -> Sequence[int]:
+class DoubtedOrder(NamedTuple):
+    """What a provider's list is compared with."""
+
+    id: int
+    quantity: int
+    units: int | None
+    link_hash: bytes
+    created_at: datetime
+
+
+async def doubted_at(session: Session, provider_id: UUID) -> list[DoubtedOrder]:
     """The orders that this provider may have, as far as its list was not read yet."""
-    return (
-        await session.scalars(
-            select(RestoreDoubt.order_id)
-            .where(RestoreDoubt.provider_id == provider_id)
-            .order_by(RestoreDoubt.order_id)
-        )
-    ).all()
+    rows = await session.execute(
+        select(Order.id, Order.quantity, Order.units, Order.link_hash, Order.created_at)
+        .join(RestoreDoubt, RestoreDoubt.order_id == Order.id)
+        .where(RestoreDoubt.provider_id == provider_id)
+        .order_by(Order.id)
+    )
+    return [DoubtedOrder(*row) for row in rows]
 
 
 async def doubted_of(session: Session, order_id: int) -> set[UUID]:

@@ -9,9 +9,9 @@ a provider took it, its list shows it, and a person sees to it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -40,6 +40,7 @@ from app.orders.inputs import link_hashes, user_hashes
 from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Attempt, Order
 from app.orders.refill_states import RefillState
+from app.orders.restore_repository import DoubtedOrder
 from app.orders.service import DISPATCH
 from app.orders.states import AttemptState, Move, OrderState
 from app.supply import service as supply
@@ -52,6 +53,10 @@ REFILLS_MAX: Final = 10_000
 REFS_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
 """A provider's list may tell its times by another clock."""
+_ANY_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+Hashes = Mapping[str, Collection[bytes]]
+"""What the link of each listed order may be kept as here; nothing where none is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ class Reading:
     found: tuple[tuple[int, Listed], ...]
     ambiguous: tuple[tuple[tuple[int, ...], Listed], ...]
     lost: tuple[Listed, ...]
+    undecided: tuple[int, ...]
+    """Doubted orders that what nobody here knows may be, as far as the list tells."""
     unlisted: tuple[int, ...]
     """Doubted orders that are not in the list: absent there, if the list is complete."""
 
@@ -151,18 +158,20 @@ async def read_list(
     """Compare what a provider says that it accepted with what is known here. Changes nothing.
 
     An order is found where its link, and quantity and service as far as they are told, are those
-    of just as many listed orders as there are of ours; anything less is for a person to say. What
-    was listed before ours was placed is another.
+    of just as many listed orders as there are of ours; anything less is for a person to say, and
+    proves no absence. What was listed before ours was placed is another.
     """
     listed = list({one.provider_order_id: one for one in listed}.values())
     ids = {one.provider_order_id for one in listed}
     known = await restore_repository.known_ids(session, provider.id, ids)
     unknown = [one for one in listed if one.provider_order_id not in known]
-    candidates = await _candidates(session, keys, provider, unknown)
+    hashes = {one.provider_order_id: _hashes(keys, one) for one in unknown}
+    candidates = await _candidates(session, provider, unknown, hashes)
     together: dict[tuple[int, ...], list[Listed]] = defaultdict(list)
     for one in unknown:
         together[candidates[one.provider_order_id]].append(one)
-    lost = [one for one in together.pop((), []) if _is_recent(one, since)]
+    strangers = together.pop((), [])
+    lost = [one for one in strangers if _is_recent(one, since)]
     found: list[tuple[int, Listed]] = []
     ambiguous: list[tuple[tuple[int, ...], Listed]] = []
     for order_ids, entries in together.items():
@@ -173,13 +182,35 @@ async def read_list(
             ambiguous += [(order_ids, one) for one in entries]
     told = {order_id for order_id, _ in found} | {i for ids, _ in ambiguous for i in ids}
     doubted = await restore_repository.doubted_at(session, provider.id)
+    untold = [one for one in doubted if one.id not in told]
+    perhaps = _perhaps_among(untold, strangers, hashes)
     return Reading(
         known=len(listed) - len(unknown),
         found=tuple(found),
         ambiguous=tuple(ambiguous),
         lost=tuple(lost),
-        unlisted=tuple(order_id for order_id in doubted if order_id not in told),
+        undecided=tuple(one.id for one in untold if one.id in perhaps),
+        unlisted=tuple(one.id for one in untold if one.id not in perhaps),
     )
+
+
+def _perhaps_among(
+    orders: Sequence[DoubtedOrder], strangers: Sequence[Listed], hashes: Hashes
+) -> Collection[int]:
+    """Those of our orders that listed ones may be for all that is told: by their link, whatever
+    the list says of service and quantity, or where it tells no link, by the quantity.
+    """
+    latest: dict[bytes | int | None, datetime] = {}
+    for one in strangers:
+        at = one.at or _ANY_TIME
+        for key in hashes[one.provider_order_id] or (one.quantity,):
+            latest[key] = max(at, latest.get(key, at))
+    return {
+        order.id
+        for order in orders
+        for key in (order.link_hash, order.quantity, order.units, None)
+        if key in latest and latest[key] >= order.created_at - CLOCKS_APART_MAX
+    }
 
 
 def _is_recent(one: Listed, since: datetime | None) -> bool:
@@ -187,10 +218,9 @@ def _is_recent(one: Listed, since: datetime | None) -> bool:
 
 
 async def _candidates(
-    session: Session, keys: KeyRing, provider: Provider, listed: Sequence[Listed]
+    session: Session, provider: Provider, listed: Sequence[Listed], hashes: Hashes
 ) -> dict[str, tuple[int, ...]]:
-    """Of each listed order those of ours that it may be."""
-    hashes = {one.provider_order_id: _hashes(keys, one) for one in listed}
+    """Of each listed order those of ours that it may be, in all that is told of it."""
     orders = await restore_repository.unresolved_on(
         session, provider.id, {one for some in hashes.values() for one in some}
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -19,7 +20,7 @@ from app.providers.protocol import Accepted, NotThere, ProviderState
 from app.supply.models import Provider
 from tests.fixtures.world import RouteTo, World
 from tests.orders.conftest import Desk, progress
-from tests.orders.test_reconciling import COST, Search
+from tests.orders.test_reconciling import COST, LOST, Search
 
 DESK = Actor("operator", "opr_1")
 PLACE = "https://www.instagram.com/p/Cabc123/"
@@ -79,21 +80,42 @@ async def test_what_is_listed_otherwise_or_from_before_our_order_is_not_ours(
     world: World, runtime: Runtime, clock: Clock
 ) -> None:
     provider = await world.provider()
-    service = await world.service(routes=[RouteTo(provider, provider_service="101")])
-    order = await world.order(service=service, link=PLACE)
+    order = await world.order(service=await world.service(routes=[provider]), link=PLACE)
     await restore(runtime)
     listed = [
-        Listed("1", PLACE, service="102"),
-        Listed("2", PLACE.replace("C", "D")),
-        Listed("3"),
-        Listed("4", PLACE, at=clock.now() - timedelta(hours=2)),
+        Listed("1", PLACE.replace("C", "D")),
+        Listed("2", quantity=999),
+        Listed("3", PLACE, at=clock.now() - timedelta(hours=2)),
     ]
 
     reading = await read(runtime, provider, listed)
 
-    assert (reading.found, reading.ambiguous) == ((), ())
+    assert (reading.found, reading.ambiguous, reading.undecided) == ((), (), ())
     assert reading.lost == tuple(listed)
     assert reading.unlisted == (order["id"],)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"quantity": 1000, "service": "101"},
+        {"link": PLACE, "service": "Followers"},
+        {"link": PLACE, "quantity": 500},
+    ],
+)
+async def test_what_a_list_tells_too_little_of_or_otherwise_proves_no_absence(
+    world: World, runtime: Runtime, told: dict[str, Any]
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[RouteTo(provider, provider_service="101")])
+    order = await world.order(service=service, link=PLACE)
+    await restore(runtime)
+
+    reading = await read(runtime, provider, [Listed("1", **told)])
+
+    assert reading.unlisted == ()
+    assert order["id"] in (*reading.undecided, *(i for ids, _ in reading.ambiguous for i in ids))
 
 
 async def test_an_order_is_queued_again_when_no_provider_that_could_have_it_lists_it(
@@ -165,6 +187,25 @@ async def test_once_the_provider_that_had_it_at_the_backup_has_not_another_may_h
     order = await world.row(order_id)
     assert (order.state, order.provider_id) == ("in_progress", second.id)
     assert [one.state for one in await desk.attempts(order_id)] == ["absent", "accepted"]
+
+
+async def test_a_list_tells_nothing_of_an_order_that_was_sent_after_the_restore(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    order_id = (await desk.world.order(service=await desk.world.service(routes=[search.provider])))[
+        "id"
+    ]
+    await restore(runtime)
+    clock.move(timedelta(minutes=20))
+    async with runtime.uow.begin() as session:
+        await resolving.prove_absent(session, order_id, actor=DESK, reason="not in its panel")
+    await desk.submit(search.provider, LOST)
+    clock.move(timedelta(minutes=20))
+
+    # By an export that was made before it was sent.
+    assert (await read(runtime, search.provider, [])).unlisted == ()
+    assert await rule_out(runtime, search.provider, order_id) is False
+    assert (await desk.world.row(order_id)).state == "unknown"
 
 
 @pytest.mark.parametrize("reviewed", [False, True])
