@@ -40,6 +40,9 @@ _WAITING: Final = [
     OrderState.SUBMITTING,
     OrderState.UNKNOWN,
 ]
+UNASKED: Final = (RefillState.REQUESTED, RefillState.SENDING)
+"""Not asked for yet, or being asked for right now, as far as is known."""
+
 # The move `review` of many orders at once; one that is under review already stays as it is.
 _REVIEW: Final = text(
     """
@@ -125,13 +128,10 @@ async def skip_numbers(session: Session, skipped: int) -> None:
 
 
 async def unasked_refills(session: Session, *, limit: int) -> Sequence[int]:
-    """Refills that this database believes not to be asked for, or to be asked for right now."""
+    """The first of the refills in these states."""
     return (
         await session.scalars(
-            select(Refill.id)
-            .where(Refill.state.in_([RefillState.REQUESTED, RefillState.SENDING]))
-            .order_by(Refill.id)
-            .limit(limit)
+            select(Refill.id).where(Refill.state.in_(UNASKED)).order_by(Refill.id).limit(limit)
         )
     ).all()
 

@@ -39,8 +39,7 @@ from app.orders.errors import OrderStateConflict, TooEarlyToProve
 from app.orders.inputs import link_hashes, user_hashes
 from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Attempt, Order
-from app.orders.refill_states import RefillState
-from app.orders.restore_repository import DoubtedOrder
+from app.orders.restore_repository import UNASKED, DoubtedOrder
 from app.orders.service import DISPATCH
 from app.orders.states import AttemptState, Move, OrderState
 from app.supply import service as supply
@@ -49,7 +48,7 @@ from app.supply.models import Provider
 WHY: Final = "the database was restored from an older copy: this may have been sent since"
 NUMBERS_SKIPPED: Final = 1_000_000
 """More orders than can have been placed between a backup and its restore."""
-REFILLS_MAX: Final = 10_000
+REFILLS_AT_ONCE_MAX: Final = 10_000
 REFS_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
 """A provider's list may tell its times by another clock."""
@@ -108,14 +107,9 @@ async def doubt_waiting(
     if whole:
         await lineage.vouch(session, actor, since=None)
         return Doubted(moment, 0, 0)
-    refill_ids = await restore_repository.unasked_refills(session, limit=REFILLS_MAX)
+    refills = await _lose_refills(session, actor)
     order_ids = await restore_repository.waiting(session)
-    await _lock_work(session, {*refill_ids, *order_ids})
-    refills = await refill_repository.lock_many(
-        session, refill_ids, [RefillState.REQUESTED, RefillState.SENDING]
-    )
-    for refill in refills:
-        await refill_moves.lose(session, refill, WHY, actor=actor)
+    await _lock_work(session, order_ids)
     orders = await restore_repository.review(session, order_ids, actor=str(actor), why=WHY)
     for start in range(0, len(orders), REFS_AT_ONCE_MAX):
         part = orders[start : start + REFS_AT_ONCE_MAX]
@@ -123,7 +117,18 @@ async def doubt_waiting(
     await restore_repository.doubt(session, await _possible(session, orders))
     await restore_repository.skip_numbers(session, NUMBERS_SKIPPED)
     await lineage.vouch(session, actor, since=moment)
-    return Doubted(moment, len(orders), len(refills))
+    return Doubted(moment, len(orders), refills)
+
+
+async def _lose_refills(session: Session, actor: Actor) -> int:
+    """All that this database believes are yet to be asked for; how many."""
+    lost = 0
+    while ids := await restore_repository.unasked_refills(session, limit=REFILLS_AT_ONCE_MAX):
+        await _lock_work(session, ids)
+        for refill in await refill_repository.lock_many(session, ids, UNASKED):
+            await refill_moves.lose(session, refill, WHY, actor=actor)
+            lost += 1
+    return lost
 
 
 async def _lock_work(session: Session, ids: Collection[int]) -> None:
