@@ -243,6 +243,30 @@ class TestByHand:
         assert (await world.row(placed)).state == "in_progress"
         assert [one.number for one in await desk.attempts(placed["id"])] == [1, 2]
 
+    async def test_an_order_that_a_late_answer_shows_to_be_taken_is_not_sent_once_more(
+        self, world: World, desk: Desk, clock: Clock, worker: Worker
+    ) -> None:
+        provider = await world.provider()
+        order = await world.order(service=await world.service(routes=[provider]))
+        stopped = await desk.send(provider)
+        await worker.lose_leases()
+        await worker.upkeep()
+        clock.move(ABSENCE_AFTER + timedelta(minutes=1))
+        async with desk.runtime.uow.begin() as session:
+            await prove_absent(session, order["id"])
+        # Its worker wakes, and has the answer of a quarter of an hour ago.
+        await desk.record(stopped, Accepted("77", "{}"))
+
+        batch = await desk.lease(provider)
+
+        assert isinstance(batch, Batch)
+        assert batch.handovers == ()
+        assert (await world.row(order)).state == "needs_review"
+        async with desk.runtime.uow.begin() as session:
+            found = await find(session, order["id"], "77")
+        assert found.state == "in_progress"
+        assert [one.state for one in await desk.attempts(order["id"])] == ["accepted"]
+
     async def test_an_order_with_a_providers_id_cannot_be_proven_absent(
         self, world: World, desk: Desk, clock: Clock
     ) -> None:
