@@ -136,11 +136,18 @@ async def unasked_refills(session: Session, *, limit: int) -> Sequence[int]:
     ).all()
 
 
-async def newest_moment(session: Session) -> datetime | None:
-    """When the last order was placed that this database knows of."""
-    moment: datetime | None = await session.scalar(
-        select(Order.created_at).order_by(Order.id.desc()).limit(1)
-    )
+_LAST_AT_HOME: Final = text(
+    """
+    SELECT greatest(
+        (SELECT started_at FROM attempts ORDER BY id DESC LIMIT 1),
+        (SELECT max(at) FROM database_lineage))
+    """
+)
+
+
+async def last_at_home(session: Session) -> datetime | None:
+    """When this database last did what it does at home only: send an order, or be vouched for."""
+    moment: datetime | None = await session.scalar(_LAST_AT_HOME)
     return moment
 
 

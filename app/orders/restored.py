@@ -100,10 +100,11 @@ async def doubt_waiting(
 ) -> Doubted:
     """Vouch for a restored database, in the transaction that doubts all that waits in it.
 
-    `since` is when its backup was made, by default when the last order was placed that it knows
-    of. With `whole` an operator says that nothing was forgotten, and nothing is doubted.
+    `since` is when its backup was made, by default when the last order was sent that it knows of:
+    what was placed may have come after the restore. With `whole` an operator says that nothing was
+    forgotten, and nothing is doubted.
     """
-    moment = since or await restore_repository.newest_moment(session) or now_of(session)
+    moment = since or await restore_repository.last_at_home(session) or now_of(session)
     if whole:
         await lineage.vouch(session, actor, since=None)
         return Doubted(moment, 0, 0)

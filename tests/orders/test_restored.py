@@ -306,6 +306,29 @@ async def test_a_balance_from_before_the_backup_proves_nothing_after_the_restore
     assert "restored" in ((await search.inquiry(order_id)).balance_why or "")
 
 
+async def test_orders_that_came_before_anybody_vouched_do_not_shorten_what_was_forgotten(
+    search: Search, desk: Desk, world: World, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(may_probe_ids=True)
+    await search.order(Accepted("90", "{}"))
+    backup = clock.now()
+    # What follows the backup is forgotten, an order that was taken as 91 among it.
+    clock.move(timedelta(hours=8))
+    await restore_elsewhere(runtime)
+    await world.order(service=await world.service(routes=[search.provider]))
+    clock.move(timedelta(minutes=30))
+
+    since = (await restore(runtime)).since
+    lost = await search.order()
+    clock.move(timedelta(minutes=20))
+    await search.order(Accepted("93", "{}"))
+    look = await desk.look(lost)
+
+    assert since <= backup
+    assert look is not None
+    assert [one.ids for one in look.questions if one.ids] == []
+
+
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_database_that_was_only_moved_is_doubted_in_nothing(
     world: World, runtime: Runtime, whole: bool
