@@ -14,6 +14,7 @@ from app.core.uow import now_of
 from app.orders import (
     attempt_repository,
     count_repository,
+    hold_repository,
     inquiries,
     link_locks,
     repository,
@@ -207,7 +208,8 @@ async def prove_absent(
     reason: str,
     by: ResolvedBy = ResolvedBy.OPERATOR,
 ) -> Order:
-    """There is proof that the provider never took the order: it is queued again.
+    """There is proof that the provider never took the order: it is queued again, or on hold where a
+    hold from before a restore is open.
 
     Raises OrderStateConflict, and TooEarlyToProve within 15 minutes of sending, when the order
     might still turn up.
@@ -239,7 +241,18 @@ async def prove_absent(
     await restore_repository.forget_doubts(session, order_id)
     await link_locks.release(session, [order_id])
     await work.finish_all(session, [str(order_id)])
-    await promise_dispatch(session, order)
+    if await hold_repository.open_hold_count(session, order_id):
+        await repository.move(
+            session,
+            order_id,
+            Move.HOLD,
+            source=OrderState.QUEUED,
+            target=OrderState.ON_HOLD,
+            actor=actor,
+            data={"why": "held before the restore"},
+        )
+    else:
+        await promise_dispatch(session, order)
     return await get(session, order_id)
 
 

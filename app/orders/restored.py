@@ -27,10 +27,8 @@ from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.orders import (
     attempt_repository,
-    hold_repository,
     refill_moves,
     refill_repository,
-    repository,
     resolving,
     restore_repository,
     service,
@@ -40,8 +38,7 @@ from app.orders.inputs import link_hashes, user_hashes
 from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Attempt, Order
 from app.orders.restore_repository import UNASKED, DoubtedOrder
-from app.orders.service import DISPATCH
-from app.orders.states import AttemptState, Move, OrderState
+from app.orders.states import AttemptState
 from app.supply import service as supply
 from app.supply.models import Provider
 
@@ -358,17 +355,6 @@ async def rule_out(
         return False
     reason = "in no provider's list after a restore"
     await resolving.prove_absent(session, order_id, actor=actor, reason=reason)
-    if await hold_repository.open_hold_count(session, order_id):
-        await repository.move(
-            session,
-            order_id,
-            Move.HOLD,
-            source=OrderState.QUEUED,
-            target=OrderState.ON_HOLD,
-            actor=actor,
-            data={"why": "held before the restore"},
-        )
-        await work.finish(session, DISPATCH, [str(order_id)])
     return True
 
 

@@ -133,8 +133,9 @@ async def test_an_order_is_queued_again_when_no_provider_that_could_have_it_list
     assert (await world.row(order_id)).state == "queued"
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
 async def test_an_order_that_was_on_hold_is_on_hold_again(
-    world: World, runtime: Runtime, clock: Clock
+    world: World, desk: Desk, runtime: Runtime, clock: Clock, by_hand: bool
 ) -> None:
     provider = await world.provider()
     order_id = (await world.order(service=await world.service(routes=[provider])))["id"]
@@ -145,8 +146,14 @@ async def test_an_order_that_was_on_hold_is_on_hold_again(
     await restore(runtime)
     clock.move(timedelta(minutes=15))
 
-    assert await rule_out(runtime, provider, order_id) is True
+    if by_hand:
+        async with runtime.uow.begin() as session:
+            await resolving.prove_absent(session, order_id, actor=DESK, reason="not in its panel")
+    else:
+        assert await rule_out(runtime, provider, order_id) is True
+
     assert (await world.row(order_id)).state == "on_hold"
+    assert await desk.work_of(order_id) == {}
 
 
 async def test_found_at_one_provider_it_is_no_longer_doubted_at_any(
