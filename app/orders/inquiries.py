@@ -244,8 +244,10 @@ async def _claimed(session: Session, attempt: Attempt, gap: Gap) -> set[int]:
 async def judge_balance(
     session: Session, provider: Provider, attempt: Attempt, inquiry: Inquiry
 ) -> Inquiry:
-    """What the provider's balance says, where an operator has declared that it is proof."""
-    if not sampling.can_prove(provider):
+    """What the provider's balance says, where an operator has declared that it is proof. Once it
+    said that the order was taken, nothing that comes later unsays it.
+    """
+    if not sampling.can_prove(provider) or inquiry.balance == BalanceVerdict.TAKEN:
         return inquiry
     said = await _judged(session, attempt, inquiry.sent_at)
     if said.verdict is BalanceVerdict.UNCLEAR:

@@ -302,6 +302,25 @@ class TestBalance:
         _, order = await self.around(search, clock, "100.01")
         assert order.state == state
 
+    async def test_a_balance_that_once_said_taken_is_not_unsaid_by_what_comes_later(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        await search.sample("100.01")
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order(on_unknown=OnUnknown.WRITE_OFF, write_off_hours=2)
+        clock.move(timedelta(minutes=16))
+        await search.sample("99.51")
+        await search.look(order_id)
+        assert (await search.inquiry(order_id)).balance == "taken"
+        # Another order ends short now: its repayment cannot be in what was read long before.
+        other = await search.order(Accepted("8", "{}"))
+        said = progress(ProviderState.CANCELED, remains=1000, charge_micros=0)
+        await desk.hear(search.provider, {other: said})
+        clock.move(timedelta(hours=2))
+        order = await search.look(order_id)
+        assert (order.state, order.refunded) == ("unknown", 0)
+        assert (await search.inquiry(order_id)).balance == "taken"
+
     async def test_an_order_lost_before_may_be_repaid_while_another_is_charged_for(
         self, search: Search, clock: Clock
     ) -> None:
