@@ -564,6 +564,25 @@ class TestIds:
         order = await self.asked(search, desk, order_id, {101: progress(ProviderState.PENDING)})
         assert (order.state, order.provider_order_id) == ("in_progress", "101")
 
+    async def test_an_id_of_ours_that_no_order_has_stands_against_all_that_says_absent(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        order_id = await self.lost_between(search, clock, "100", "110", minutes=10)
+        clock.move(timedelta(minutes=10))
+        attempt = await desk.attempt(order_id)
+        look = await desk.look(order_id)
+        assert look is not None
+        ours = {str(one): IdUnknown() for one in look.questions[0].ids}
+        learned = Learned(
+            lookups={str(attempt.id): NotThere()},
+            statuses=ours | {"107": progress(ProviderState.PENDING)},
+        )
+        assert (await search.look(order_id, learned)).state == "unknown"
+        # The gap grows, and this time nobody answers.
+        await search.order(Accepted("120", "{}"))
+        clock.move(timedelta(minutes=1))
+        assert (await search.look(order_id)).state == "unknown"
+
     async def test_with_two_lost_orders_in_the_gap_an_id_is_no_proof_for_either(
         self, search: Search, desk: Desk, clock: Clock
     ) -> None:
