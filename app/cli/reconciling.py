@@ -61,7 +61,9 @@ def reconcile(
     quantity_column: Annotated[str, typer.Option(help="What holds the quantity.")] = "quantity",
     service_column: Annotated[str, typer.Option(help="What holds its service.")] = "service",
     charge_column: Annotated[str, typer.Option(help="What holds its charge.")] = "charge",
-    date_column: Annotated[str, typer.Option(help="What holds the time.")] = "date",
+    date_column: Annotated[
+        str, typer.Option(help="What holds the time, in UTC unless it names its zone.")
+    ] = "date",
     apply: Annotated[
         bool, typer.Option("--apply", help="Let found orders go on; else they are only shown.")
     ] = False,

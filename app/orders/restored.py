@@ -49,6 +49,8 @@ REFILLS_AT_ONCE_MAX: Final = 10_000
 REFS_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
 """A provider's list may tell its times by another clock."""
+ZONES_APART_MAX: Final = timedelta(days=1)
+"""Or by that of a zone that it does not name: so far from ours a time proves nothing."""
 _ANY_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 Hashes = Mapping[str, Collection[bytes]]
@@ -212,7 +214,7 @@ def _perhaps_among(
         order.id
         for order in orders
         for key in (order.link_hash, order.quantity, order.units, None)
-        if key in latest and latest[key] >= order.created_at - CLOCKS_APART_MAX
+        if key in latest and latest[key] >= order.created_at - ZONES_APART_MAX
     }
 
 

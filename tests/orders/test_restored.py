@@ -85,7 +85,7 @@ async def test_what_is_listed_otherwise_or_from_before_our_order_is_not_ours(
     listed = [
         Listed("1", PLACE.replace("C", "D")),
         Listed("2", quantity=999),
-        Listed("3", PLACE, at=clock.now() - timedelta(hours=2)),
+        Listed("3", PLACE, at=clock.now() - timedelta(days=2)),
     ]
 
     reading = await read(runtime, provider, listed)
@@ -102,15 +102,19 @@ async def test_what_is_listed_otherwise_or_from_before_our_order_is_not_ours(
         {"quantity": 1000, "service": "101"},
         {"link": PLACE, "service": "Followers"},
         {"link": PLACE, "quantity": 500},
+        # The provider's own time, without its zone.
+        {"link": PLACE, "quantity": 1000, "at": timedelta(hours=-8)},
     ],
 )
 async def test_what_a_list_tells_too_little_of_or_otherwise_proves_no_absence(
-    world: World, runtime: Runtime, told: dict[str, Any]
+    world: World, runtime: Runtime, clock: Clock, told: dict[str, Any]
 ) -> None:
     provider = await world.provider()
     service = await world.service(routes=[RouteTo(provider, provider_service="101")])
     order = await world.order(service=service, link=PLACE)
     await restore(runtime)
+    if "at" in told:
+        told = told | {"at": clock.now() + told["at"]}
 
     reading = await read(runtime, provider, [Listed("1", **told)])
 
