@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     LargeBinary,
-    Row,
     Text,
     and_,
     any_,
@@ -162,12 +161,21 @@ async def known_ids(session: Session, provider_id: UUID, ids: Collection[str]) -
     )
 
 
+class UnresolvedOrder(NamedTuple):
+    """What an entry of a provider's list may be."""
+
+    id: int
+    service_id: int
+    quantity: int
+    units: int | None
+    link_hash: bytes
+    created_at: datetime
+
+
 async def unresolved_on(
     session: Session, provider_id: UUID, link_hashes: Collection[bytes]
-) -> Sequence[Row[int, int, int, int | None, bytes, datetime]]:
-    """Unresolved orders on these links that this provider may have: id, service, quantity, units,
-    link hash, and when it was placed.
-    """
+) -> list[UnresolvedOrder]:
+    """Unresolved orders on these links that this provider may have."""
     doubted = exists().where(
         RestoreDoubt.order_id == Order.id, RestoreDoubt.provider_id == provider_id
     )
@@ -194,7 +202,7 @@ async def unresolved_on(
         )
         .order_by(Order.id)
     )
-    return rows.all()
+    return [UnresolvedOrder(*row) for row in rows]
 
 
 class DoubtedOrder(NamedTuple):

@@ -37,7 +37,7 @@ from app.orders.errors import OrderStateConflict, TooEarlyToProve
 from app.orders.inputs import link_hashes, user_hashes
 from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Attempt, Order
-from app.orders.restore_repository import UNASKED, DoubtedOrder
+from app.orders.restore_repository import UNASKED, DoubtedOrder, UnresolvedOrder
 from app.orders.states import AttemptState
 from app.supply import service as supply
 from app.supply.models import Provider
@@ -163,15 +163,19 @@ async def read_list(
     """Compare what a provider says that it accepted with what is known here. Changes nothing.
 
     An order is found where its link, and quantity and service as far as they are told, are those
-    of just as many listed orders as there are of ours; anything less is for a person to say, and
-    proves no absence. What was listed before ours was placed is another.
+    of just as many listed orders as there are of ours, all alike; anything less is for a person to
+    say, and proves no absence. What was listed before ours was placed is another.
     """
     listed = list({one.provider_order_id: one for one in listed}.values())
     ids = {one.provider_order_id for one in listed}
     known = await restore_repository.known_ids(session, provider.id, ids)
     unknown = [one for one in listed if one.provider_order_id not in known]
     hashes = {one.provider_order_id: _hashes(keys, one) for one in unknown}
-    candidates = await _candidates(session, provider, unknown, hashes)
+    orders = await restore_repository.unresolved_on(
+        session, provider.id, {one for some in hashes.values() for one in some}
+    )
+    kinds = {order.id: (order.service_id, order.quantity) for order in orders}
+    candidates = await _candidates(session, provider, orders, unknown, hashes)
     together: dict[tuple[int, ...], list[Listed]] = defaultdict(list)
     for one in unknown:
         together[candidates[one.provider_order_id]].append(one)
@@ -181,7 +185,8 @@ async def read_list(
     ambiguous: list[tuple[tuple[int, ...], Listed]] = []
     for order_ids, entries in together.items():
         shared = any(set(order_ids) & set(others) for others in together if others != order_ids)
-        if len(entries) == len(order_ids) and not shared:
+        alike = len({kinds[order_id] for order_id in order_ids}) == 1
+        if alike and len(entries) == len(order_ids) and not shared:
             found += zip(order_ids, entries, strict=True)
         else:
             ambiguous += [(order_ids, one) for one in entries]
@@ -223,12 +228,13 @@ def _is_recent(one: Listed, since: datetime | None) -> bool:
 
 
 async def _candidates(
-    session: Session, provider: Provider, listed: Sequence[Listed], hashes: Hashes
+    session: Session,
+    provider: Provider,
+    orders: Sequence[UnresolvedOrder],
+    listed: Sequence[Listed],
+    hashes: Hashes,
 ) -> dict[str, tuple[int, ...]]:
     """Of each listed order those of ours that it may be, in all that is told of it."""
-    orders = await restore_repository.unresolved_on(
-        session, provider.id, {one for some in hashes.values() for one in some}
-    )
     services: dict[int, set[str]] = {}
     for service_id in {order.service_id for order in orders}:
         services[service_id] = {

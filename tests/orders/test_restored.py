@@ -1,6 +1,7 @@
 """What providers' lists tell after a restore, and what they leave to a person."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -93,6 +94,32 @@ async def test_what_is_listed_otherwise_or_from_before_our_order_is_not_ours(
     assert (reading.found, reading.ambiguous, reading.undecided) == ((), (), ())
     assert reading.lost == tuple(listed)
     assert reading.unlisted == (order["id"],)
+
+
+async def test_where_a_list_does_not_tell_two_orders_apart_neither_is_found(
+    world: World, runtime: Runtime
+) -> None:
+    provider = await world.provider()
+    routes = [RouteTo(provider, provider_service=one) for one in ("101", "102")]
+    followers, likes = [await world.service(routes=[route]) for route in routes]
+    first = (await world.order(service=followers, link=PLACE))["id"]
+    second = (await world.order(service=likes, link=PLACE))["id"]
+    await restore(runtime)
+    listed = [Listed("1", PLACE, 1000), Listed("2", PLACE, 1000)]
+
+    untold = await read(runtime, provider, listed)
+    told = await read(
+        runtime,
+        provider,
+        [replace(listed[0], service="102"), replace(listed[1], service="101")],
+    )
+
+    assert (untold.found, untold.unlisted) == ((), ())
+    assert untold.ambiguous == tuple(((first, second), one) for one in listed)
+    assert {(order_id, one.provider_order_id) for order_id, one in told.found} == {
+        (first, "2"),
+        (second, "1"),
+    }
 
 
 @pytest.mark.parametrize(
