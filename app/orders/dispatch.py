@@ -160,7 +160,7 @@ async def _take(
     elsewhere: dict[int, RouteOffer | None] = {}
     for order in orders:
         if history[order.id].was_taken:
-            await _review_taken(session, order.id)
+            await review_taken(session, order.id, OrderState.QUEUED)
             continue
         choice = choose(offers.get(order.service_id), Sold.of(order), history[order.id])
         if choice.route is not None and choice.route.provider_id == provider.id:
@@ -254,9 +254,9 @@ def _attempt(
     )
 
 
-async def _review_taken(session: Session, order_id: int) -> None:
-    """Somebody called it absent, and an answer that came late says that it was taken: it is not
-    sent again.
+async def review_taken(session: Session, order_id: int, source: OrderState) -> None:
+    """Somebody called it absent, and an answer that came late says that it was taken: it is neither
+    sent again nor paid back.
     """
     why = "a late answer says that it was taken"
     await attempt_repository.doubt_absence(session, order_id, outcome=why)
@@ -264,7 +264,7 @@ async def _review_taken(session: Session, order_id: int) -> None:
         session,
         order_id,
         Move.REVIEW,
-        source=OrderState.QUEUED,
+        source=source,
         target=OrderState.NEEDS_REVIEW,
         actor=ACTOR,
         data={"why": why},
