@@ -82,7 +82,7 @@ def restored(
     since: Annotated[
         datetime | None,
         typer.Option(
-            help="When the backup was made, in UTC; by default when the last order was placed that"
+            help="When the backup was made, in UTC; by default when the last order was sent that"
             " the database knows of.",
             formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
         ),

@@ -61,7 +61,9 @@ def reconcile(
     quantity_column: Annotated[str, typer.Option(help="What holds the quantity.")] = "quantity",
     service_column: Annotated[str, typer.Option(help="What holds its service.")] = "service",
     charge_column: Annotated[str, typer.Option(help="What holds its charge.")] = "charge",
-    date_column: Annotated[str, typer.Option(help="What holds the time.")] = "date",
+    date_column: Annotated[
+        str, typer.Option(help="What holds the time, in UTC unless it names its zone.")
+    ] = "date",
     apply: Annotated[
         bool, typer.Option("--apply", help="Let found orders go on; else they are only shown.")
     ] = False,
@@ -135,6 +137,7 @@ def _with_matches(reading: Reading, matches: Mapping[str, int]) -> Reading:
             pair for pair in reading.ambiguous if pair[1].provider_order_id not in matches
         ),
         lost=tuple(one for one in reading.lost if one.provider_order_id not in matches),
+        undecided=tuple(order_id for order_id in reading.undecided if order_id not in ours),
         unlisted=tuple(order_id for order_id in reading.unlisted if order_id not in ours),
     )
 
@@ -160,6 +163,11 @@ def _show(provider: Provider, reading: Reading, since: datetime | None) -> None:
     charged = sum(one.charge_micros or 0 for one in reading.lost)
     if charged:
         print(f"it charged {Money(charged)} {provider.currency} for what is unknown here")
+    if reading.undecided:
+        print(
+            f"{len(reading.undecided)} orders may be among what is unknown here, which has their"
+            " link, or no link at all: say which with --match"
+        )
     print(f"{len(reading.unlisted)} orders that may have been sent to it are not in its list")
 
 

@@ -126,7 +126,12 @@ async def accept(
 
 
 _EARLIER: Final = Statement(
-    "SELECT order_id, number, route_id, outcome FROM attempts WHERE order_id = ANY(:order_ids)"
+    """
+    SELECT order_id, number, route_id, outcome, EXISTS (
+        SELECT 1 FROM provider_evidence e
+        WHERE e.attempt_id = attempts.id AND e.provider_order_id IS NOT NULL) AS has_id
+    FROM attempts WHERE order_id = ANY(:order_ids)
+    """
 )
 # The first of its transaction: through SQLAlchemy, it brings the BEGIN along.
 # Marked before is marked: only who made these attempts knows their ids, and has sent none yet.
@@ -152,7 +157,9 @@ _APPEND_EVIDENCE: Final = Statement(
 
 
 async def earlier(session: Session, order_ids: Collection[int]) -> Sequence[Row]:
-    """Order, number, route and outcome of every attempt made so far."""
+    """Order, number, route and outcome of every attempt made so far, and whether an answer to it
+    carried an id.
+    """
     return await _EARLIER.rows(session, order_ids=list(order_ids))
 
 
@@ -272,6 +279,22 @@ async def evidence_of(session: Session, attempt_id: UUID) -> str | None:
         .limit(1)
     )
     return found
+
+
+async def doubt_absence(session: Session, order_id: int, *, outcome: str) -> None:
+    """absent → unknown for the attempt whose answer carried an id after all."""
+    carried = exists().where(
+        ProviderEvidence.attempt_id == Attempt.id, ProviderEvidence.provider_order_id.is_not(None)
+    )
+    last = select(Attempt.id).where(
+        Attempt.order_id == order_id, Attempt.state == AttemptState.ABSENT, carried
+    )
+    await session.execute(
+        update(Attempt)
+        .where(Attempt.id.in_(last.order_by(Attempt.number.desc()).limit(1)))
+        .values(state=AttemptState.UNKNOWN, outcome=outcome)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def ids_told(session: Session, attempt_ids: Collection[UUID]) -> dict[UUID, str]:

@@ -159,6 +159,9 @@ async def _take(
     chosen: dict[int, NewAttempt] = {}
     elsewhere: dict[int, RouteOffer | None] = {}
     for order in orders:
+        if history[order.id].was_taken:
+            await review_taken(session, order.id, OrderState.QUEUED)
+            continue
         choice = choose(offers.get(order.service_id), Sold.of(order), history[order.id])
         if choice.route is not None and choice.route.provider_id == provider.id:
             number = history[order.id].made + 1
@@ -249,6 +252,25 @@ def _attempt(
         link_exclusive=route.link_exclusive,
         told=_told(number, skipped),
     )
+
+
+async def review_taken(session: Session, order_id: int, source: OrderState) -> None:
+    """Somebody called it absent, and an answer that came late says that it was taken: it is neither
+    sent again nor paid back.
+    """
+    why = "a late answer says that it was taken"
+    await attempt_repository.doubt_absence(session, order_id, outcome=why)
+    await repository.move(
+        session,
+        order_id,
+        Move.REVIEW,
+        source=source,
+        target=OrderState.NEEDS_REVIEW,
+        actor=ACTOR,
+        data={"why": why},
+        public=False,
+    )
+    await work.finish(session, DISPATCH, [str(order_id)])
 
 
 async def _review_unprepared(session: Session, attempt: NewAttempt, why: str) -> None:

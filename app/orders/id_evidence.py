@@ -68,14 +68,15 @@ def next_ids(gap: Gap, search: Search, claimed: Collection[int]) -> tuple[int, .
 def learned(
     search: Search, answers: Mapping[str, StatusAnswer], *, expected: int, currency: str
 ) -> Search:
-    """The search after one more call; what could not be read is asked again next time.
+    """The search after one more call; what was left out or could not be read is asked again next
+    time.
 
     `expected` is what the lost order was to cost there.
     """
     search = replace(search, looks=search.looks + 1)
     for one in sorted(answers, key=int):
         match answers[one]:
-            case IdUnknown():
+            case IdUnknown(told=True):
                 pass
             case Progress(charge_micros=charge, currency=told):
                 odd = charge is not None and (charge != expected or told not in {None, currency})

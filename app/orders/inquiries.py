@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.core import lineage
+from app.core.clock import CLOCKS_APART_MAX
 from app.core.db import Session
 from app.core.uow import now_of
 from app.orders import attempt_repository, inquiry_repository
@@ -141,8 +142,10 @@ def kept(inquiry: Inquiry) -> Evidence:
 
 
 async def ids_to_ask(session: Session, provider: Provider, attempt: Attempt) -> tuple[int, ...]:
-    """The next ids to ask about, where the provider agreed to that; none when there are none."""
-    if not _may_search(provider):
+    """The next ids to ask about, where the provider agreed to that; none when there are none, and
+    none as long as the order may be on its way: an id that is unknown then may be ours later.
+    """
+    if not _may_search(provider) or not _is_over(session, attempt):
         return ()
     inquiry = await of(session, attempt)
     gap = await _gap(session, attempt)
@@ -180,6 +183,11 @@ def _may_search(provider: Provider) -> bool:
     return provider.may_probe_ids and supply.can(provider, Capability.POLLS)
 
 
+def _is_over(session: Session, attempt: Attempt) -> bool:
+    """Whether it was sent so long ago that it cannot be taken any more."""
+    return attempt.sending_at is not None and now_of(session) - attempt.sending_at >= ABSENCE_AFTER
+
+
 def _search(inquiry: Inquiry) -> Search | None:
     """How far the ids were searched; None where that was not begun."""
     if inquiry.ids_after is None or inquiry.ids_asked_to is None:
@@ -195,7 +203,7 @@ async def _gap(session: Session, attempt: Attempt) -> Gap | None:
     if sent_at is None:
         return None
     before = await inquiry_repository.taken_before(
-        session, provider_id, sent_at, within=NEIGHBOURS_WITHIN
+        session, provider_id, sent_at - CLOCKS_APART_MAX, within=NEIGHBOURS_WITHIN
     )
     late = await inquiry_repository.taken_after(
         session, provider_id, sent_at + ABSENCE_AFTER, within=NEIGHBOURS_WITHIN
@@ -236,8 +244,10 @@ async def _claimed(session: Session, attempt: Attempt, gap: Gap) -> set[int]:
 async def judge_balance(
     session: Session, provider: Provider, attempt: Attempt, inquiry: Inquiry
 ) -> Inquiry:
-    """What the provider's balance says, where an operator has declared that it is proof."""
-    if not sampling.can_prove(provider):
+    """What the provider's balance says, where an operator has declared that it is proof. Once it
+    said that the order was taken, nothing that comes later unsays it.
+    """
+    if not sampling.can_prove(provider) or inquiry.balance == BalanceVerdict.TAKEN:
         return inquiry
     said = await _judged(session, attempt, inquiry.sent_at)
     if said.verdict is BalanceVerdict.UNCLEAR:
@@ -278,7 +288,9 @@ async def _judged(session: Session, attempt: Attempt, sent_at: datetime) -> Judg
         why = "the database was restored meanwhile, and has forgotten what was charged"
         return Judgement(BalanceVerdict.UNCLEAR, why)
     others = Others(
-        still_open=await inquiry_repository.others_open(session, attempt.provider_id, last.at),
+        still_open=await inquiry_repository.others_open(
+            session, attempt.provider_id, since=first.asked_at, until=last.at
+        ),
         ended_short=await inquiry_repository.others_ended_short(
             session, attempt.provider_id, first.asked_at
         ),

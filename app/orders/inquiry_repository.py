@@ -92,23 +92,27 @@ async def charges(
     )
 
 
-async def others_open(session: Session, provider_id: UUID, until: datetime) -> bool:
-    """Whether an order that the provider took before then has not ended."""
+async def others_open(
+    session: Session, provider_id: UUID, *, since: datetime, until: datetime
+) -> bool:
+    """Whether the provider may still pay back for an order that it took before `until`, or for one
+    that was lost before `since` and may have been taken.
+    """
     taken = exists().where(
         Attempt.order_id == Order.id,
-        Attempt.state == AttemptState.ACCEPTED,
-        Attempt.sending_at <= until,
+        Attempt.provider_id == provider_id,
+        or_(
+            and_(Attempt.state == AttemptState.ACCEPTED, Attempt.sending_at <= until),
+            and_(
+                Attempt.state.in_([AttemptState.SENDING, AttemptState.UNKNOWN]),
+                Attempt.sending_at <= since,
+            ),
+        ),
     )
+    running = [OrderState.IN_PROGRESS, OrderState.UNKNOWN, OrderState.NEEDS_REVIEW]
     return bool(
         await session.scalar(
-            select(
-                exists().where(
-                    Order.ended_at.is_(None),
-                    Order.provider_id == provider_id,
-                    Order.state.in_([OrderState.IN_PROGRESS, OrderState.NEEDS_REVIEW]),
-                    taken,
-                )
-            )
+            select(exists().where(Order.ended_at.is_(None), Order.state.in_(running), taken))
         )
     )
 
@@ -124,18 +128,14 @@ async def others_ended_short(session: Session, provider_id: UUID, since: datetim
     )
     ended_short = and_(
         Order.ended_at >= since - REPAID_WITHIN_MAX,
-        Order.provider_id == provider_id,
         # One that is completed with a repayment is a subscription that expired.
         or_(Order.state != OrderState.COMPLETED, Order.refunded > 0),
     )
     ended_by_us = and_(
         Order.ended_at >= since - LISTENED_FOR_MAX - REPAID_WITHIN_MAX,
         Order.reason.in_(_ON_OUR_WORD),
-        tried,
     )
-    return bool(
-        await session.scalar(select(or_(exists().where(ended_short), exists().where(ended_by_us))))
-    )
+    return bool(await session.scalar(select(exists().where(or_(ended_short, ended_by_us), tried))))
 
 
 def _numbered(provider_id: UUID, since: datetime, until: datetime) -> Any:

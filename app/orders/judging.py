@@ -42,6 +42,8 @@ class Evidence:
             or self.lookup is LookupVerdict.FOUND
             or self.balance is BalanceVerdict.TAKEN
             or self.ids in {IdsVerdict.FOUND, IdsVerdict.AMBIGUOUS}
+            # While the gap grows its verdict is open again, and the id is there all the same.
+            or self.ids_found is not None
         )
 
 

@@ -21,6 +21,7 @@ from app.orders.dispatch import (
     ACTOR,
     Batch,
     Handover,
+    review_taken,
     wait,
 )
 from app.orders.link_locks import LINK_BUSY
@@ -262,6 +263,9 @@ async def _review(session: Session, handover: Handover, refused: Refused) -> Non
 async def _next_route_or_fail(session: Session, order: Order, refused: Refused) -> None:
     offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
     history = (await histories(session, [order.id]))[order.id]
+    if history.was_taken:
+        await review_taken(session, order.id, OrderState.SUBMITTING)
+        return
     route = next_route(offer, Sold.of(order), history)
     if route is not None:
         await link_locks.release(session, [order.id])

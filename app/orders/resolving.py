@@ -11,7 +11,15 @@ from app.core.audit import Actor
 from app.core.db import Session
 from app.core.money import Money
 from app.core.uow import now_of
-from app.orders import attempt_repository, count_repository, inquiries, link_locks, repository
+from app.orders import (
+    attempt_repository,
+    count_repository,
+    hold_repository,
+    inquiries,
+    link_locks,
+    repository,
+    restore_repository,
+)
 from app.orders.canceling import ask_to_stop, promise_again
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
@@ -186,6 +194,7 @@ async def _found(
             "doubted_at": None,
         },
     )
+    await restore_repository.forget_doubts(session, order.id)
     await work.finish_all(session, [str(order.id)])
     await work.put(session, FOLLOW, str(order.id), lane=str(attempt.provider_id))
     await promise_again(session, order, attempt.provider_id)
@@ -199,7 +208,8 @@ async def prove_absent(
     reason: str,
     by: ResolvedBy = ResolvedBy.OPERATOR,
 ) -> Order:
-    """There is proof that the provider never took the order: it is queued again.
+    """There is proof that the provider never took the order: it is queued again, or on hold where a
+    hold from before a restore is open.
 
     Raises OrderStateConflict, and TooEarlyToProve within 15 minutes of sending, when the order
     might still turn up.
@@ -228,9 +238,21 @@ async def prove_absent(
         public=False,
     )
     await inquiries.end(session, order_id, by)
+    await restore_repository.forget_doubts(session, order_id)
     await link_locks.release(session, [order_id])
     await work.finish_all(session, [str(order_id)])
-    await promise_dispatch(session, order)
+    if await hold_repository.open_hold_count(session, order_id):
+        await repository.move(
+            session,
+            order_id,
+            Move.HOLD,
+            source=OrderState.QUEUED,
+            target=OrderState.ON_HOLD,
+            actor=actor,
+            data={"why": "held before the restore"},
+        )
+    else:
+        await promise_dispatch(session, order)
     return await get(session, order_id)
 
 

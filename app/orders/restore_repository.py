@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     LargeBinary,
-    Row,
     Text,
     and_,
     any_,
@@ -40,6 +39,9 @@ _WAITING: Final = [
     OrderState.SUBMITTING,
     OrderState.UNKNOWN,
 ]
+UNASKED: Final = (RefillState.REQUESTED, RefillState.SENDING)
+"""Not asked for yet, or being asked for right now, as far as is known."""
+
 # The move `review` of many orders at once; one that is under review already stays as it is.
 _REVIEW: Final = text(
     """
@@ -125,22 +127,26 @@ async def skip_numbers(session: Session, skipped: int) -> None:
 
 
 async def unasked_refills(session: Session, *, limit: int) -> Sequence[int]:
-    """Refills that this database believes not to be asked for, or to be asked for right now."""
+    """The first of the refills in these states."""
     return (
         await session.scalars(
-            select(Refill.id)
-            .where(Refill.state.in_([RefillState.REQUESTED, RefillState.SENDING]))
-            .order_by(Refill.id)
-            .limit(limit)
+            select(Refill.id).where(Refill.state.in_(UNASKED)).order_by(Refill.id).limit(limit)
         )
     ).all()
 
 
-async def newest_moment(session: Session) -> datetime | None:
-    """When the last order was placed that this database knows of."""
-    moment: datetime | None = await session.scalar(
-        select(Order.created_at).order_by(Order.id.desc()).limit(1)
-    )
+_LAST_AT_HOME: Final = text(
+    """
+    SELECT greatest(
+        (SELECT started_at FROM attempts ORDER BY id DESC LIMIT 1),
+        (SELECT max(at) FROM database_lineage))
+    """
+)
+
+
+async def last_at_home(session: Session) -> datetime | None:
+    """When this database last did what it does at home only: send an order, or be vouched for."""
+    moment: datetime | None = await session.scalar(_LAST_AT_HOME)
     return moment
 
 
@@ -155,12 +161,21 @@ async def known_ids(session: Session, provider_id: UUID, ids: Collection[str]) -
     )
 
 
+class UnresolvedOrder(NamedTuple):
+    """What an entry of a provider's list may be."""
+
+    id: int
+    service_id: int
+    quantity: int
+    units: int | None
+    link_hash: bytes
+    created_at: datetime
+
+
 async def unresolved_on(
     session: Session, provider_id: UUID, link_hashes: Collection[bytes]
-) -> Sequence[Row[int, int, int, int | None, bytes, datetime]]:
-    """Unresolved orders on these links that this provider may have: id, service, quantity, units,
-    link hash, and when it was placed.
-    """
+) -> list[UnresolvedOrder]:
+    """Unresolved orders on these links that this provider may have."""
     doubted = exists().where(
         RestoreDoubt.order_id == Order.id, RestoreDoubt.provider_id == provider_id
     )
@@ -187,18 +202,28 @@ async def unresolved_on(
         )
         .order_by(Order.id)
     )
-    return rows.all()
+    return [UnresolvedOrder(*row) for row in rows]
 
 
-async def doubted_at(session: Session, provider_id: UUID) -> Sequence[int]:
+class DoubtedOrder(NamedTuple):
+    """What a provider's list is compared with."""
+
+    id: int
+    quantity: int
+    units: int | None
+    link_hash: bytes
+    created_at: datetime
+
+
+async def doubted_at(session: Session, provider_id: UUID) -> list[DoubtedOrder]:
     """The orders that this provider may have, as far as its list was not read yet."""
-    return (
-        await session.scalars(
-            select(RestoreDoubt.order_id)
-            .where(RestoreDoubt.provider_id == provider_id)
-            .order_by(RestoreDoubt.order_id)
-        )
-    ).all()
+    rows = await session.execute(
+        select(Order.id, Order.quantity, Order.units, Order.link_hash, Order.created_at)
+        .join(RestoreDoubt, RestoreDoubt.order_id == Order.id)
+        .where(RestoreDoubt.provider_id == provider_id)
+        .order_by(Order.id)
+    )
+    return [DoubtedOrder(*row) for row in rows]
 
 
 async def doubted_of(session: Session, order_id: int) -> set[UUID]:

@@ -9,9 +9,9 @@ a provider took it, its list shows it, and a person sees to it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -27,10 +27,8 @@ from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.orders import (
     attempt_repository,
-    hold_repository,
     refill_moves,
     refill_repository,
-    repository,
     resolving,
     restore_repository,
     service,
@@ -39,19 +37,24 @@ from app.orders.errors import OrderStateConflict, TooEarlyToProve
 from app.orders.inputs import link_hashes, user_hashes
 from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Attempt, Order
-from app.orders.refill_states import RefillState
-from app.orders.service import DISPATCH
-from app.orders.states import AttemptState, Move, OrderState
+from app.orders.restore_repository import UNASKED, DoubtedOrder, UnresolvedOrder
+from app.orders.states import AttemptState
 from app.supply import service as supply
 from app.supply.models import Provider
 
 WHY: Final = "the database was restored from an older copy: this may have been sent since"
 NUMBERS_SKIPPED: Final = 1_000_000
 """More orders than can have been placed between a backup and its restore."""
-REFILLS_MAX: Final = 10_000
+REFILLS_AT_ONCE_MAX: Final = 10_000
 REFS_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
 """A provider's list may tell its times by another clock."""
+ZONES_APART_MAX: Final = timedelta(days=1)
+"""Or by that of a zone that it does not name: so far from ours a time proves nothing."""
+_ANY_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+Hashes = Mapping[str, Collection[bytes]]
+"""What the link of each listed order may be kept as here; nothing where none is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Reading:
     found: tuple[tuple[int, Listed], ...]
     ambiguous: tuple[tuple[tuple[int, ...], Listed], ...]
     lost: tuple[Listed, ...]
+    undecided: tuple[int, ...]
+    """Doubted orders that what nobody here knows may be, as far as the list tells."""
     unlisted: tuple[int, ...]
     """Doubted orders that are not in the list: absent there, if the list is complete."""
 
@@ -94,21 +99,17 @@ async def doubt_waiting(
 ) -> Doubted:
     """Vouch for a restored database, in the transaction that doubts all that waits in it.
 
-    `since` is when its backup was made, by default when the last order was placed that it knows
-    of. With `whole` an operator says that nothing was forgotten, and nothing is doubted.
+    `since` is when its backup was made, by default when the last order was sent that it knows of:
+    what was placed may have come after the restore. With `whole` an operator says that nothing was
+    forgotten, and nothing is doubted.
     """
-    moment = since or await restore_repository.newest_moment(session) or now_of(session)
+    moment = since or await restore_repository.last_at_home(session) or now_of(session)
     if whole:
         await lineage.vouch(session, actor, since=None)
         return Doubted(moment, 0, 0)
-    refill_ids = await restore_repository.unasked_refills(session, limit=REFILLS_MAX)
+    refills = await _lose_refills(session, actor)
     order_ids = await restore_repository.waiting(session)
-    await _lock_work(session, {*refill_ids, *order_ids})
-    refills = await refill_repository.lock_many(
-        session, refill_ids, [RefillState.REQUESTED, RefillState.SENDING]
-    )
-    for refill in refills:
-        await refill_moves.lose(session, refill, WHY, actor=actor)
+    await _lock_work(session, order_ids)
     orders = await restore_repository.review(session, order_ids, actor=str(actor), why=WHY)
     for start in range(0, len(orders), REFS_AT_ONCE_MAX):
         part = orders[start : start + REFS_AT_ONCE_MAX]
@@ -116,7 +117,18 @@ async def doubt_waiting(
     await restore_repository.doubt(session, await _possible(session, orders))
     await restore_repository.skip_numbers(session, NUMBERS_SKIPPED)
     await lineage.vouch(session, actor, since=moment)
-    return Doubted(moment, len(orders), len(refills))
+    return Doubted(moment, len(orders), refills)
+
+
+async def _lose_refills(session: Session, actor: Actor) -> int:
+    """All that this database believes are yet to be asked for; how many."""
+    lost = 0
+    while ids := await restore_repository.unasked_refills(session, limit=REFILLS_AT_ONCE_MAX):
+        await _lock_work(session, ids)
+        for refill in await refill_repository.lock_many(session, ids, UNASKED):
+            await refill_moves.lose(session, refill, WHY, actor=actor)
+            lost += 1
+    return lost
 
 
 async def _lock_work(session: Session, ids: Collection[int]) -> None:
@@ -151,35 +163,64 @@ async def read_list(
     """Compare what a provider says that it accepted with what is known here. Changes nothing.
 
     An order is found where its link, and quantity and service as far as they are told, are those
-    of just as many listed orders as there are of ours; anything less is for a person to say. What
-    was listed before ours was placed is another.
+    of just as many listed orders as there are of ours, all alike; anything less is for a person to
+    say, and proves no absence. What was listed before ours was placed is another.
     """
     listed = list({one.provider_order_id: one for one in listed}.values())
     ids = {one.provider_order_id for one in listed}
     known = await restore_repository.known_ids(session, provider.id, ids)
     unknown = [one for one in listed if one.provider_order_id not in known]
-    candidates = await _candidates(session, keys, provider, unknown)
+    hashes = {one.provider_order_id: _hashes(keys, one) for one in unknown}
+    orders = await restore_repository.unresolved_on(
+        session, provider.id, {one for some in hashes.values() for one in some}
+    )
+    kinds = {order.id: (order.service_id, order.quantity) for order in orders}
+    candidates = await _candidates(session, provider, orders, unknown, hashes)
     together: dict[tuple[int, ...], list[Listed]] = defaultdict(list)
     for one in unknown:
         together[candidates[one.provider_order_id]].append(one)
-    lost = [one for one in together.pop((), []) if _is_recent(one, since)]
+    strangers = together.pop((), [])
+    lost = [one for one in strangers if _is_recent(one, since)]
     found: list[tuple[int, Listed]] = []
     ambiguous: list[tuple[tuple[int, ...], Listed]] = []
     for order_ids, entries in together.items():
         shared = any(set(order_ids) & set(others) for others in together if others != order_ids)
-        if len(entries) == len(order_ids) and not shared:
+        alike = len({kinds[order_id] for order_id in order_ids}) == 1
+        if alike and len(entries) == len(order_ids) and not shared:
             found += zip(order_ids, entries, strict=True)
         else:
             ambiguous += [(order_ids, one) for one in entries]
     told = {order_id for order_id, _ in found} | {i for ids, _ in ambiguous for i in ids}
     doubted = await restore_repository.doubted_at(session, provider.id)
+    untold = [one for one in doubted if one.id not in told]
+    perhaps = _perhaps_among(untold, strangers, hashes)
     return Reading(
         known=len(listed) - len(unknown),
         found=tuple(found),
         ambiguous=tuple(ambiguous),
         lost=tuple(lost),
-        unlisted=tuple(order_id for order_id in doubted if order_id not in told),
+        undecided=tuple(one.id for one in untold if one.id in perhaps),
+        unlisted=tuple(one.id for one in untold if one.id not in perhaps),
     )
+
+
+def _perhaps_among(
+    orders: Sequence[DoubtedOrder], strangers: Sequence[Listed], hashes: Hashes
+) -> Collection[int]:
+    """Those of our orders that listed ones may be for all that is told: by their link, whatever
+    the list says of service and quantity, or where it tells no link, by the quantity.
+    """
+    latest: dict[bytes | int | None, datetime] = {}
+    for one in strangers:
+        at = one.at or _ANY_TIME
+        for key in hashes[one.provider_order_id] or (one.quantity,):
+            latest[key] = max(at, latest.get(key, at))
+    return {
+        order.id
+        for order in orders
+        for key in (order.link_hash, order.quantity, order.units, None)
+        if key in latest and latest[key] >= order.created_at - ZONES_APART_MAX
+    }
 
 
 def _is_recent(one: Listed, since: datetime | None) -> bool:
@@ -187,13 +228,13 @@ def _is_recent(one: Listed, since: datetime | None) -> bool:
 
 
 async def _candidates(
-    session: Session, keys: KeyRing, provider: Provider, listed: Sequence[Listed]
+    session: Session,
+    provider: Provider,
+    orders: Sequence[UnresolvedOrder],
+    listed: Sequence[Listed],
+    hashes: Hashes,
 ) -> dict[str, tuple[int, ...]]:
-    """Of each listed order those of ours that it may be."""
-    hashes = {one.provider_order_id: _hashes(keys, one) for one in listed}
-    orders = await restore_repository.unresolved_on(
-        session, provider.id, {one for some in hashes.values() for one in some}
-    )
+    """Of each listed order those of ours that it may be, in all that is told of it."""
     services: dict[int, set[str]] = {}
     for service_id in {order.service_id for order in orders}:
         services[service_id] = {
@@ -239,7 +280,6 @@ async def adopt(
         await restore_repository.insert_attempt(
             session, await _forgotten_attempt(session, provider, order, listed)
         )
-    await restore_repository.forget_doubts(session, order_id)
     return await resolving.find(
         session,
         order_id,
@@ -307,6 +347,7 @@ async def rule_out(
 ) -> bool:
     """A complete list of this provider's does not have the order. Where no other provider may have
     it either, it is queued again, or on hold where a hold was open; whether it came to that.
+    Nothing follows for one that is no longer in doubt: it may have been sent since.
 
     Raises TooEarlyToProve within 15 minutes of the restore, when a list might lag behind, and what
     `resolving.prove_absent` raises.
@@ -316,24 +357,12 @@ async def rule_out(
     if restored is None or now_of(session) - restored.at < wait:
         raise TooEarlyToProve("Absence can be proven only 15 minutes after the restore")
     order = await service.lock(session, order_id)
+    doubted = await restore_repository.doubted_of(session, order_id)
     await restore_repository.forget_doubts(session, order_id, provider_id=provider.id)
-    if order.state not in resolving.UNRESOLVED or await restore_repository.doubted_of(
-        session, order_id
-    ):
+    if order.state not in resolving.UNRESOLVED or doubted != {provider.id}:
         return False
     reason = "in no provider's list after a restore"
     await resolving.prove_absent(session, order_id, actor=actor, reason=reason)
-    if await hold_repository.open_hold_count(session, order_id):
-        await repository.move(
-            session,
-            order_id,
-            Move.HOLD,
-            source=OrderState.QUEUED,
-            target=OrderState.ON_HOLD,
-            actor=actor,
-            data={"why": "held before the restore"},
-        )
-        await work.finish(session, DISPATCH, [str(order_id)])
     return True
 
 

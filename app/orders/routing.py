@@ -49,22 +49,29 @@ def price_of_post(order: Order | Row) -> Money | None:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was tried for an order: how often, and which routes refused it for good."""
+    """What was tried for an order: how often, which routes refused it for good, and whether an
+    answer carried an id for it.
+    """
 
     made: int = 0
     refused_routes: frozenset[UUID] = frozenset()
+    was_taken: bool = False
 
 
 async def histories(session: Session, order_ids: Sequence[int]) -> dict[int, History]:
     """The attempts made for each of these orders so far."""
     made = dict.fromkeys(order_ids, 0)
     refused: dict[int, set[UUID]] = {order_id: set() for order_id in order_ids}
+    taken: set[int] = set()
     for row in await attempt_repository.earlier(session, order_ids):
         made[row.order_id] = max(made[row.order_id], row.number)
+        if row.has_id:
+            taken.add(row.order_id)
         if row.outcome in FOR_GOOD:
             refused[row.order_id].add(row.route_id)
     return {
-        order_id: History(made[order_id], frozenset(refused[order_id])) for order_id in order_ids
+        order_id: History(made[order_id], frozenset(refused[order_id]), order_id in taken)
+        for order_id in order_ids
     }
 
 

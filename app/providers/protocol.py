@@ -164,7 +164,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class IdUnknown:
-    """The provider says that it has no such id, or left it out of its answer."""
+    """The provider says that it has no such id; or has left it out of its answer, if not `told`."""
+
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ LOOK_AGAIN: Final = timedelta(hours=1)
 """How long a due run of an account that may not spend waits before it looks again."""
 
 LOOK_SOON: Final = timedelta(minutes=1)
-MISSED_SCHEDULES_MAX: Final = 10_000
+MISSED_AT_ONCE_MAX: Final = 10_000
 
 
 def form_place(number: int) -> Place:
@@ -106,11 +106,13 @@ async def start_missed(session: Session, keys: KeyRing, *, time_scale: float) ->
     each may have started after the backup. They are doubted with all that waits. How many.
     """
     started = 0
-    for number in await repository.due(session, limit=MISSED_SCHEDULES_MAX):
-        await work.lock_ref(session, str(number))
-        schedule = await repository.lock(session, number)
-        if schedule is not None and schedule.next_at is not None:
-            started += await _start_all_missed(session, keys, schedule, time_scale)
+    # Each of them is not due any more then, or left to a person.
+    while numbers := await repository.due(session, limit=MISSED_AT_ONCE_MAX):
+        for number in numbers:
+            await work.lock_ref(session, str(number))
+            schedule = await repository.lock(session, number)
+            if schedule is not None and schedule.next_at is not None:
+                started += await _start_all_missed(session, keys, schedule, time_scale)
     return started
 
 

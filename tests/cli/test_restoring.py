@@ -17,11 +17,13 @@ from app.catalog.models import Service
 from app.core import lineage
 from app.core.audit import Actor
 from app.core.clock import Clock
+from app.core.db import Session
 from app.core.runtime import Runtime, open_runtime
 from app.core.settings import Settings
 from app.orders import dispatch, holding, restored
 from app.orders import service as orders
 from app.orders.errors import OrderNotCancelable, TooEarlyToProve
+from app.orders.restored import Doubted
 from app.providers.wire import Wire
 from app.schedules.starting import SCHEDULE
 from app.supply import service as supply
@@ -273,6 +275,34 @@ async def test_runs_of_a_drip_feed_that_fell_due_since_the_backup_are_doubted_to
     assert "3 orders were waiting" in told
     await worker.until_idle()
     assert len(await simulator.accepted()) == 1
+
+
+async def test_vouching_is_repeated_when_the_database_asks_for_it_and_is_done_once(
+    world: World, runtime: Runtime, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await world.order()
+    doubt_waiting, tries = restored.doubt_waiting, 0
+
+    async def deadlocked_at_first(session: Session, **said: Any) -> Doubted:
+        nonlocal tries
+        tries += 1
+        doubted = await doubt_waiting(session, **said)
+        if tries == 1:
+            await session.execute(text("DO 'BEGIN RAISE SQLSTATE ''40P01''; END'"))
+        return doubted
+
+    monkeypatch.setattr(restored, "doubt_waiting", deadlocked_at_first)
+    told = await run(shell, "restored", "--since", "2026-01-01")
+
+    assert tries == 2
+    assert "1 orders were waiting" in told
+    async with runtime.uow.begin() as session:
+        timeline = await orders.events(session, order["id"], public_only=False, after=0, limit=9)
+        vouched = await session.scalar(
+            text("SELECT count(*) FROM database_lineage WHERE since IS NOT NULL")
+        )
+    assert [event.type for event in timeline] == ["place", "review"]
+    assert vouched == 1
 
 
 async def test_a_restore_wants_an_empty_database_and_a_backup_a_new_file(

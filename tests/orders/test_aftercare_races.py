@@ -25,7 +25,8 @@ ORDERS = 40
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"pool_size": 20, "pool_timeout_seconds": 30})
+    patient = {"pool_size": 20, "pool_timeout_seconds": 30, "lock_timeout_seconds": 30}
+    return settings.model_copy(update=patient)
 
 
 async def test_of_many_requests_for_a_refill_at_once_one_is_made(

@@ -80,9 +80,12 @@ def test_an_id_that_an_order_has_got_by_now_is_settled() -> None:
     assert verdict(gap, search, {14}) is IdsVerdict.ABSENT
 
 
-def test_what_could_not_be_read_is_asked_again_and_proves_nothing_meanwhile() -> None:
+@pytest.mark.parametrize("useless", [Unreadable("?"), IdUnknown(told=False)])
+def test_what_was_left_out_or_unreadable_is_asked_again_and_proves_nothing_meanwhile(
+    useless: StatusAnswer,
+) -> None:
     gap = Gap(10, 14, closed=True)
-    answers: dict[str, StatusAnswer] = {"11": THEIRS, "12": Unreadable("?"), "13": THEIRS}
+    answers: dict[str, StatusAnswer] = {"11": THEIRS, "12": useless, "13": THEIRS}
     search = learned(Search(10, 10), answers, expected=COST, currency="USD")
     assert verdict(gap, search, ()) is IdsVerdict.LOOKING
     assert next_ids(gap, search, ()) == (12, 13)

@@ -20,11 +20,13 @@ from app.orders import conceding, gauges, inquiry_repository, reconciling, resol
 from app.orders import service as orders
 from app.orders.conceding import Concession
 from app.orders.errors import OrderStateConflict
+from app.orders.hand_settlement import Settlement
 from app.orders.inquiry_models import Inquiry
 from app.orders.judging import ABSENCE_AFTER, LOOK_EVERY
 from app.orders.models import Order
 from app.orders.reconciling import Learned
 from app.orders.service import RECONCILE
+from app.orders.states import OrderState
 from app.orders.unresolved import Next, Unresolved
 from app.providers.forms import ServiceType
 from app.providers.protocol import (
@@ -289,18 +291,60 @@ class TestBalance:
         assert order.state == "unknown"
         assert "repayment" in (await search.listed())[order_id].evidence["balance"]
 
+    @pytest.mark.parametrize(("hours", "state"), [(20, "unknown"), (25, "queued")])
     async def test_what_a_provider_did_not_deliver_may_be_repaid_hours_after(
-        self, search: Search, desk: Desk, clock: Clock
+        self, search: Search, desk: Desk, clock: Clock, hours: int, state: str
     ) -> None:
         other = await search.order(Accepted("8", "{}"))
         said = progress(ProviderState.CANCELED, remains=1000, charge_micros=0)
         await desk.hear(search.provider, {other: said})
-        clock.move(timedelta(hours=20))
+        clock.move(timedelta(hours=hours))
         _, order = await self.around(search, clock, "100.01")
+        assert order.state == state
+
+    async def test_a_balance_that_once_said_taken_is_not_unsaid_by_what_comes_later(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        await search.sample("100.01")
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order(on_unknown=OnUnknown.WRITE_OFF, write_off_hours=2)
+        clock.move(timedelta(minutes=16))
+        await search.sample("99.51")
+        await search.look(order_id)
+        assert (await search.inquiry(order_id)).balance == "taken"
+        # Another order ends short now: its repayment cannot be in what was read long before.
+        other = await search.order(Accepted("8", "{}"))
+        said = progress(ProviderState.CANCELED, remains=1000, charge_micros=0)
+        await desk.hear(search.provider, {other: said})
+        clock.move(timedelta(hours=2))
+        order = await search.look(order_id)
+        assert (order.state, order.refunded) == ("unknown", 0)
+        assert (await search.inquiry(order_id)).balance == "taken"
+
+    async def test_an_order_lost_before_may_be_repaid_while_another_is_charged_for(
+        self, search: Search, clock: Clock
+    ) -> None:
+        earlier = await search.order()
+        clock.move(timedelta(minutes=20))
+        # In truth both were taken, and the first is paid back by the time of the second sample.
+        order_id, order = await self.around(search, clock, "100.01")
         assert order.state == "unknown"
-        clock.move(timedelta(hours=5))
-        _, order = await self.around(search, clock, "100.01")
-        assert order.state == "queued"
+        assert "repaid" in (await search.listed())[order_id].evidence["balance"]
+        assert earlier in await search.listed()
+
+    async def test_a_lost_order_that_a_person_has_settled_may_still_be_repaid(
+        self, search: Search, runtime: Runtime, clock: Clock
+    ) -> None:
+        earlier = await search.order()
+        async with runtime.uow.begin() as session:
+            await resolving.hand_over(session, earlier, "asked for")
+            await resolving.settle_by_hand(
+                session, earlier, Settlement(OrderState.CANCELED), actor=OPERATOR, reason="told"
+            )
+        clock.move(timedelta(minutes=20))
+        order_id, order = await self.around(search, clock, "100.01")
+        assert order.state == "unknown"
+        assert "repayment" in (await search.listed())[order_id].evidence["balance"]
 
     async def test_without_the_declaration_no_balance_is_believed(
         self, search: Search, clock: Clock
@@ -488,6 +532,56 @@ class TestIds:
         clock.move(timedelta(hours=1))
         assert (await self.asked(search, desk, order_id, {})).state == "unknown"
         assert "so far" in (await search.listed())[order_id].evidence["ids"]
+
+    async def test_an_id_that_was_unknown_while_the_order_was_on_its_way_proves_no_absence(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        await search.order(Accepted("100", "{}"))
+        clock.move(timedelta(minutes=1))
+        order_id = await search.order()
+        await search.order(Accepted("102", "{}"))
+        clock.move(timedelta(minutes=1))
+        # The provider has numbered it 101 by now, and does not tell before it is through.
+        await self.asked(search, desk, order_id, {})
+        clock.move(ABSENCE_AFTER)
+        await search.order(Accepted("104", "{}"))
+        clock.move(timedelta(minutes=1))
+        order = await self.asked(search, desk, order_id, {101: progress(ProviderState.PENDING)})
+        assert (order.state, order.provider_order_id) == ("in_progress", "101")
+
+    async def test_a_neighbour_from_before_by_less_than_clocks_may_be_apart_is_none(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        await search.order(Accepted("100", "{}"))
+        clock.move(timedelta(minutes=1))
+        # By a worker's clock that is slow: in truth it was taken after the lost one, as 102.
+        await search.order(Accepted("102", "{}"))
+        clock.move(CLOCKS_APART_MAX - timedelta(seconds=3))
+        order_id = await search.order()
+        clock.move(timedelta(minutes=20))
+        await search.order(Accepted("104", "{}"))
+        clock.move(timedelta(minutes=1))
+        order = await self.asked(search, desk, order_id, {101: progress(ProviderState.PENDING)})
+        assert (order.state, order.provider_order_id) == ("in_progress", "101")
+
+    async def test_an_id_of_ours_that_no_order_has_stands_against_all_that_says_absent(
+        self, search: Search, desk: Desk, clock: Clock
+    ) -> None:
+        order_id = await self.lost_between(search, clock, "100", "110", minutes=10)
+        clock.move(timedelta(minutes=10))
+        attempt = await desk.attempt(order_id)
+        look = await desk.look(order_id)
+        assert look is not None
+        ours = {str(one): IdUnknown() for one in look.questions[0].ids}
+        learned = Learned(
+            lookups={str(attempt.id): NotThere()},
+            statuses=ours | {"107": progress(ProviderState.PENDING)},
+        )
+        assert (await search.look(order_id, learned)).state == "unknown"
+        # The gap grows, and this time nobody answers.
+        await search.order(Accepted("120", "{}"))
+        clock.move(timedelta(minutes=1))
+        assert (await search.look(order_id)).state == "unknown"
 
     async def test_with_two_lost_orders_in_the_gap_an_id_is_no_proof_for_either(
         self, search: Search, desk: Desk, clock: Clock

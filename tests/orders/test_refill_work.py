@@ -10,7 +10,7 @@ from app.catalog.models import Service
 from app.core.clock import Clock
 from app.core.metrics import PROVIDER_STATUS_UNKNOWN
 from app.core.runtime import Runtime
-from app.orders import refill_asking, refill_following, refills
+from app.orders import refill_asking, refill_following, refills, restored
 from app.orders.refill_asking import ASKED_FOR_MAX, RefillBatch, RefillOutcome
 from app.orders.refill_following import FOLLOWED_FOR_MAX, RefillPoll
 from app.orders.refill_models import Refill
@@ -350,3 +350,14 @@ class TestFollowing:
         assert round((due - clock.now()).total_seconds()) == POLL_MIN.total_seconds()
         provider = await counter.desk.provider(counter.provider)
         assert provider.breaker_read_failures == 1
+
+
+async def test_after_a_restore_all_that_were_to_be_asked_for_are_unknown_however_many(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restored, "REFILLS_AT_ONCE_MAX", 1)
+    asked = [await counter.requested() for _ in range(3)]
+    async with counter.runtime.uow.begin() as session:
+        doubted = await restored.doubt_waiting(session, since=None, actor=RESELLER)
+    assert doubted.refills == 3
+    assert {await counter.state(one) for one in asked} == {"unknown"}

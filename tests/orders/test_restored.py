@@ -1,7 +1,9 @@
 """What providers' lists tell after a restore, and what they leave to a person."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -18,7 +20,7 @@ from app.providers.protocol import Accepted, NotThere, ProviderState
 from app.supply.models import Provider
 from tests.fixtures.world import RouteTo, World
 from tests.orders.conftest import Desk, progress
-from tests.orders.test_reconciling import COST, Search
+from tests.orders.test_reconciling import COST, LOST, Search
 
 DESK = Actor("operator", "opr_1")
 PLACE = "https://www.instagram.com/p/Cabc123/"
@@ -78,21 +80,72 @@ async def test_what_is_listed_otherwise_or_from_before_our_order_is_not_ours(
     world: World, runtime: Runtime, clock: Clock
 ) -> None:
     provider = await world.provider()
-    service = await world.service(routes=[RouteTo(provider, provider_service="101")])
-    order = await world.order(service=service, link=PLACE)
+    order = await world.order(service=await world.service(routes=[provider]), link=PLACE)
     await restore(runtime)
     listed = [
-        Listed("1", PLACE, service="102"),
-        Listed("2", PLACE.replace("C", "D")),
-        Listed("3"),
-        Listed("4", PLACE, at=clock.now() - timedelta(hours=2)),
+        Listed("1", PLACE.replace("C", "D")),
+        Listed("2", quantity=999),
+        Listed("3", PLACE, at=clock.now() - timedelta(days=2)),
     ]
 
     reading = await read(runtime, provider, listed)
 
-    assert (reading.found, reading.ambiguous) == ((), ())
+    assert (reading.found, reading.ambiguous, reading.undecided) == ((), (), ())
     assert reading.lost == tuple(listed)
     assert reading.unlisted == (order["id"],)
+
+
+async def test_where_a_list_does_not_tell_two_orders_apart_neither_is_found(
+    world: World, runtime: Runtime
+) -> None:
+    provider = await world.provider()
+    routes = [RouteTo(provider, provider_service=one) for one in ("101", "102")]
+    followers, likes = [await world.service(routes=[route]) for route in routes]
+    first = (await world.order(service=followers, link=PLACE))["id"]
+    second = (await world.order(service=likes, link=PLACE))["id"]
+    await restore(runtime)
+    listed = [Listed("1", PLACE, 1000), Listed("2", PLACE, 1000)]
+
+    untold = await read(runtime, provider, listed)
+    told = await read(
+        runtime,
+        provider,
+        [replace(listed[0], service="102"), replace(listed[1], service="101")],
+    )
+
+    assert (untold.found, untold.unlisted) == ((), ())
+    assert untold.ambiguous == tuple(((first, second), one) for one in listed)
+    assert {(order_id, one.provider_order_id) for order_id, one in told.found} == {
+        (first, "2"),
+        (second, "1"),
+    }
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"quantity": 1000, "service": "101"},
+        {"link": PLACE, "service": "Followers"},
+        {"link": PLACE, "quantity": 500},
+        # The provider's own time, without its zone.
+        {"link": PLACE, "quantity": 1000, "at": timedelta(hours=-8)},
+    ],
+)
+async def test_what_a_list_tells_too_little_of_or_otherwise_proves_no_absence(
+    world: World, runtime: Runtime, clock: Clock, told: dict[str, Any]
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[RouteTo(provider, provider_service="101")])
+    order = await world.order(service=service, link=PLACE)
+    await restore(runtime)
+    if "at" in told:
+        told = told | {"at": clock.now() + told["at"]}
+
+    reading = await read(runtime, provider, [Listed("1", **told)])
+
+    assert reading.unlisted == ()
+    assert order["id"] in (*reading.undecided, *(i for ids, _ in reading.ambiguous for i in ids))
 
 
 async def test_an_order_is_queued_again_when_no_provider_that_could_have_it_lists_it(
@@ -110,8 +163,9 @@ async def test_an_order_is_queued_again_when_no_provider_that_could_have_it_list
     assert (await world.row(order_id)).state == "queued"
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
 async def test_an_order_that_was_on_hold_is_on_hold_again(
-    world: World, runtime: Runtime, clock: Clock
+    world: World, desk: Desk, runtime: Runtime, clock: Clock, by_hand: bool
 ) -> None:
     provider = await world.provider()
     order_id = (await world.order(service=await world.service(routes=[provider])))["id"]
@@ -122,8 +176,14 @@ async def test_an_order_that_was_on_hold_is_on_hold_again(
     await restore(runtime)
     clock.move(timedelta(minutes=15))
 
-    assert await rule_out(runtime, provider, order_id) is True
+    if by_hand:
+        async with runtime.uow.begin() as session:
+            await resolving.prove_absent(session, order_id, actor=DESK, reason="not in its panel")
+    else:
+        assert await rule_out(runtime, provider, order_id) is True
+
     assert (await world.row(order_id)).state == "on_hold"
+    assert await desk.work_of(order_id) == {}
 
 
 async def test_found_at_one_provider_it_is_no_longer_doubted_at_any(
@@ -164,6 +224,25 @@ async def test_once_the_provider_that_had_it_at_the_backup_has_not_another_may_h
     order = await world.row(order_id)
     assert (order.state, order.provider_id) == ("in_progress", second.id)
     assert [one.state for one in await desk.attempts(order_id)] == ["absent", "accepted"]
+
+
+async def test_a_list_tells_nothing_of_an_order_that_was_sent_after_the_restore(
+    search: Search, desk: Desk, runtime: Runtime, clock: Clock
+) -> None:
+    order_id = (await desk.world.order(service=await desk.world.service(routes=[search.provider])))[
+        "id"
+    ]
+    await restore(runtime)
+    clock.move(timedelta(minutes=20))
+    async with runtime.uow.begin() as session:
+        await resolving.prove_absent(session, order_id, actor=DESK, reason="not in its panel")
+    await desk.submit(search.provider, LOST)
+    clock.move(timedelta(minutes=20))
+
+    # By an export that was made before it was sent.
+    assert (await read(runtime, search.provider, [])).unlisted == ()
+    assert await rule_out(runtime, search.provider, order_id) is False
+    assert (await desk.world.row(order_id)).state == "unknown"
 
 
 @pytest.mark.parametrize("reviewed", [False, True])
@@ -262,6 +341,29 @@ async def test_a_balance_from_before_the_backup_proves_nothing_after_the_restore
 
     assert (await search.look(order_id)).state == "unknown"
     assert "restored" in ((await search.inquiry(order_id)).balance_why or "")
+
+
+async def test_orders_that_came_before_anybody_vouched_do_not_shorten_what_was_forgotten(
+    search: Search, desk: Desk, world: World, runtime: Runtime, clock: Clock
+) -> None:
+    await search.declare(may_probe_ids=True)
+    await search.order(Accepted("90", "{}"))
+    backup = clock.now()
+    # What follows the backup is forgotten, an order that was taken as 91 among it.
+    clock.move(timedelta(hours=8))
+    await restore_elsewhere(runtime)
+    await world.order(service=await world.service(routes=[search.provider]))
+    clock.move(timedelta(minutes=30))
+
+    since = (await restore(runtime)).since
+    lost = await search.order()
+    clock.move(timedelta(minutes=20))
+    await search.order(Accepted("93", "{}"))
+    look = await desk.look(lost)
+
+    assert since <= backup
+    assert look is not None
+    assert [one.ids for one in look.questions if one.ids] == []
 
 
 @pytest.mark.parametrize("whole", [True, False])

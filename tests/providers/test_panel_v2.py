@@ -186,7 +186,8 @@ async def test_a_batch_is_asked_once_and_answers_every_id() -> None:
         currency="USD",
         raw_status="Partial",
     )
-    assert answers["10"] == answers["11"] == answers["17"] == IdUnknown()
+    assert answers["10"] == answers["11"] == IdUnknown()
+    assert answers["17"] == IdUnknown(told=False)
     assert answers["12"] == Unreadable("Ask me later")
     for spoilt in ("13", "14", "15", "16"):
         assert isinstance(answers[spoilt], Unreadable)

@@ -92,3 +92,19 @@ async def test_canceled_after_run_four_the_money_of_six_runs_is_back_at_once(
     assert answer.json()["refunded"]["amount"] == "0.5454"
     assert answer.json()["status"] == "partial"
     assert str((await world.balance(reseller)).available) == "9.6364"
+
+
+async def test_after_a_restore_every_run_that_fell_due_is_started_however_many_schedules(
+    world: World,
+    simulator: Simulator,
+    runtime: Runtime,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(starting, "MISSED_AT_ONCE_MAX", 1)
+    for _ in range(3):
+        await drip_feed(world, simulator, await world.reseller())
+    clock.move(INTERVAL)
+    # The first of each, which was due at once, and the second.
+    async with runtime.uow.begin() as session:
+        assert await starting.start_missed(session, runtime.keys, time_scale=1.0) == 3 * 2

@@ -107,7 +107,9 @@ class PanelV2(Unoffered):
             if len(ids) == 1 and any(key.lower() == "status" for key in said):
                 said = {ids[0]: said}
             return {
-                one: answers.status_answer(said[one], secrets) if one in said else IdUnknown()
+                one: answers.status_answer(said[one], secrets)
+                if one in said
+                else IdUnknown(told=False)
                 for one in ids
             }
 
