@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from app.core.errors import AppError, FieldProblem
 from app.core.runtime import Runtime
+from app.files import names
 from app.files.errors import (
     FIELD,
     FileNameRefused,
@@ -39,6 +41,9 @@ UPLOAD_SECONDS_MAX: Final = 180.0
 """How long a body may take: the largest file by default, over the line of a telephone."""
 SILENT_SECONDS_MAX: Final = 30.0
 """How long nothing of it may come."""
+
+_WINDOWS_PATH: Final = re.compile(rb'filename="?(?:.:\\|\\\\)')
+"""A name of which the parser would keep what follows the path."""
 
 UPLOAD: Final[tuple[type[AppError], ...]] = (
     UploadMalformed,
@@ -221,13 +226,16 @@ class _Upload:
         self._field, self._value = b"", b""
 
     def _on_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         if options.get(b"name") != FIELD.encode():
             raise UploadFieldRefused(errors=(FieldProblem(f"/{FIELD}", "is required"),))
         if b"filename" not in options:
             raise UploadFieldRefused(
                 errors=(FieldProblem(f"/{FIELD}", "must be sent as a file, with a name"),)
             )
+        if _WINDOWS_PATH.search(disposition):
+            raise FileNameRefused(names.NO_PATH)
         try:
             self.name = options[b"filename"].decode("utf-8")
         except UnicodeDecodeError as error:
