@@ -1,4 +1,4 @@
-"""Refusals of files: too large, of a kind that is not taken, lying about itself, no room left."""
+"""Refusals of files: too large or slow, of a kind that is not taken, lying of itself, no room."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ class UploadMalformed(AppError):
     status = 400
     code = "upload-malformed"
     title = "The request body is not well-formed multipart/form-data"
+
+
+class UploadTooSlow(AppError):
+    status = 408
+    code = "upload-too-slow"
+    title = "The request body came too slowly"
 
 
 class UploadFieldRefused(AppError):

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from app.files.errors import FileNameRefused
 
 NAME_CHARS_MAX: Final = 120
+NO_PATH: Final = "must be named without a path"
 _NAMELESS: Final = "file"
 _ENDING: Final = re.compile(r"\.(?=[0-9]*[A-Za-z])([0-9A-Za-z]{1,5})$")
 _SEPARATORS: Final = frozenset("/\\")
@@ -20,7 +21,7 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 def display_name(given: str) -> str:
     """The name cleaned for people to read. Raises FileNameRefused for one with a path in it."""
     if _SEPARATORS & set(given):
-        raise FileNameRefused("must be named without a path")
+        raise FileNameRefused(NO_PATH)
     seen = "".join(
         character
         for character in unicodedata.normalize("NFC", given)

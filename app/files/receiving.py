@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -13,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from app.core.errors import AppError, FieldProblem
 from app.core.runtime import Runtime
+from app.files import names
 from app.files.errors import (
     FIELD,
     FileNameRefused,
@@ -23,6 +26,7 @@ from app.files.errors import (
     UploadExpected,
     UploadFieldRefused,
     UploadMalformed,
+    UploadTooSlow,
 )
 from app.files.models import StoredFile
 from app.files.storage import Storage
@@ -33,9 +37,17 @@ HEADER_BYTES_MAX: Final = 2048
 _AROUND_THE_FILE_BYTES: Final = 16 * 1024
 """What boundaries and headers may take of a body beside its file."""
 _LENGTH_DIGITS_MAX: Final = 18
+UPLOAD_SECONDS_MAX: Final = 180.0
+"""How long a body may take: the largest file by default, over the line of a telephone."""
+SILENT_SECONDS_MAX: Final = 30.0
+"""How long nothing of it may come."""
+
+_WINDOWS_PATH: Final = re.compile(rb'filename="?(?:.:\\|\\\\)')
+"""A name of which the parser would keep what follows the path."""
 
 UPLOAD: Final[tuple[type[AppError], ...]] = (
     UploadMalformed,
+    UploadTooSlow,
     StorageQuotaReached,
     FileTooLarge,
     UploadExpected,
@@ -117,16 +129,32 @@ async def _file(upload: _Upload, bodies: AsyncIterator[bytes]) -> AsyncIterator[
 
 
 async def _bounded(request: Request, body_max: int, bytes_max: int) -> AsyncIterator[bytes]:
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > body_max:
-                raise _too_large(bytes_max)
-            if chunk:
-                yield chunk
-    except ClientDisconnect as error:
-        raise UploadMalformed("The connection was closed within the body") from error
+    """The body as it comes. Raises FileTooLarge, UploadTooSlow, UploadMalformed."""
+    size, stream = 0, request.stream()
+    now = asyncio.get_running_loop().time
+    ends_at = now() + UPLOAD_SECONDS_MAX
+    while True:
+        try:
+            async with asyncio.timeout_at(min(ends_at, now() + SILENT_SECONDS_MAX)):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise _too_slow() from error
+        except ClientDisconnect as error:
+            raise UploadMalformed("The connection was closed within the body") from error
+        size += len(chunk)
+        if size > body_max:
+            raise _too_large(bytes_max)
+        if chunk:
+            yield chunk
+
+
+def _too_slow() -> UploadTooSlow:
+    return UploadTooSlow(
+        f"A body may take at most {UPLOAD_SECONDS_MAX:g} seconds, {SILENT_SECONDS_MAX:g} of them"
+        " in a row without a byte"
+    )
 
 
 def _too_large(bytes_max: int) -> FileTooLarge:
@@ -198,13 +226,16 @@ class _Upload:
         self._field, self._value = b"", b""
 
     def _on_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         if options.get(b"name") != FIELD.encode():
             raise UploadFieldRefused(errors=(FieldProblem(f"/{FIELD}", "is required"),))
         if b"filename" not in options:
             raise UploadFieldRefused(
                 errors=(FieldProblem(f"/{FIELD}", "must be sent as a file, with a name"),)
             )
+        if _WINDOWS_PATH.search(disposition):
+            raise FileNameRefused(names.NO_PATH)
         try:
             self.name = options[b"filename"].decode("utf-8")
         except UnicodeDecodeError as error:

@@ -42,7 +42,7 @@ class Order(Base):
     a request to the provider to cancel stands, since when, and why it was refused. A run of a
     schedule has that schedule's number for `parent_id`, and was due at `due_at`, perhaps before it
     was placed. `late_at` is when it was first seen to be late. A claim on it is decided by what was
-    delivered at `cutoff_at`; `cutoff_remains` is what the first word after that left undelivered.
+    delivered at `cutoff_at`; `cutoff_remains` is what the first figure after that left undelivered.
     """
 
     __tablename__ = "orders"

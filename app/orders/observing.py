@@ -37,12 +37,13 @@ async def note_progress(
             await _observe(session, order, {"remains": progress.remains})
         elif usable != order.remains:
             values["remains"] = usable
+        if usable is not None:
+            values |= _at_cutoff(order, min(usable, known), now_of(session))
     waits_for = PAUSED_BY_PROVIDER if progress.state is ProviderState.PAUSED else None
     if price_of_post(order) is not None and order.wait_reason != waits_for:
         values["wait_reason"] = waits_for
     if order.unusable_since is not None:
         values |= NO_DOUBT
-    values |= _at_cutoff(order, values.get("remains", order.remains), now_of(session))
     if values:
         told: dict[str, Any] = {
             name: value for name, value in values.items() if name in {"start_count", "remains"}
@@ -59,11 +60,11 @@ async def note_progress(
         )
 
 
-def _at_cutoff(order: Order, remains: int | None, now: datetime) -> dict[str, int]:
-    """What the first word after the moment that a claim is decided by leaves undelivered."""
-    if order.cutoff_at is None or order.cutoff_remains is not None or remains is None:
+def _at_cutoff(order: Order, remains: int, now: datetime) -> dict[str, int]:
+    """What the first figure told after the moment that a claim is decided by leaves undelivered."""
+    if order.cutoff_at is None or order.cutoff_remains is not None or now < order.cutoff_at:
         return {}
-    return {} if now < order.cutoff_at else {"cutoff_remains": remains}
+    return {"cutoff_remains": remains}
 
 
 async def guard_cap(session: Session, order: Order, bought: Bought, progress: Progress) -> None:

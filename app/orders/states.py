@@ -73,7 +73,7 @@ POSSIBLY_LIVE: Final = frozenset(
 """Attempts after which the provider may have the order; an order has at most one such attempt."""
 
 LISTENED_FOR_MAX: Final = timedelta(days=7)
-"""So long after its end an order that a claim has ended is still asked about."""
+"""So long after its end an order that a claim or a write-off has ended is still asked about."""
 
 MOVES: Final[dict[Move, frozenset[tuple[OrderState, OrderState]]]] = {
     # An order is placed into queued, or straight into on_hold: that is no change of state.

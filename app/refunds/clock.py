@@ -67,7 +67,7 @@ async def last_question(
     if claim is None or claim.state not in OPEN:
         return None
     order = await orders.get(session, claim.order_id)
-    if order.provider_id is None or not await _can_be_asked(session, order):
+    if order.provider_id is None or not await _is_to_be_asked(session, order):
         return None
     grant = await protection.admit_reads(session, order.provider_id)
     if not isinstance(grant, Grant):
@@ -83,8 +83,13 @@ async def last_question(
     )
 
 
-async def _can_be_asked(session: Session, order: Order) -> bool:
+async def _is_to_be_asked(session: Session, order: Order) -> bool:
+    """Whether only its provider can tell how it stands; not where that was told since the deadline,
+    whoever asked.
+    """
     if order.state != OrderState.IN_PROGRESS or order.provider_id is None:
+        return False
+    if order.cutoff_remains is not None:
         return False
     provider = await supply.get(session, order.provider_id)
     return supply.can(provider, Capability.POLLS)
@@ -128,7 +133,7 @@ async def decide_due(
         await _later(session, claim, claim.deadline - now_of(session))
         return
     silent = False
-    if await _can_be_asked(session, order) and not await _hear(session, order, heard):
+    if await _is_to_be_asked(session, order) and not await _hear(session, order, heard):
         silent = await _has_long_been_silent(session, claim, SILENT_AFTER / scale)
         if not silent:
             tries = lease.tries.get(str(claim_id), 1)

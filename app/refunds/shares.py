@@ -18,10 +18,11 @@ class Facts:
     `ordered` is what delivery counts, none where nobody can; `remains` is what of it was last told
     to be undelivered. `refunded` is all that has gone back of the charge, `credited` the part of it
     that was for something else than missing delivery. `missing_at_deadline` is what was undelivered
-    at the deadline, where the claim is decided after it and that is known. A provider is `silent`
-    that was asked how the order stands and has long not answered. Of an order that was ended
-    `by_claim` the last word of its provider is not known: `remains` is the most that may be
-    undelivered. `time_scale` shortens waits where simulators deliver.
+    at the deadline, where the claim is decided after it and that is known: of a running order no
+    figure from before it stands for that. A provider is `silent` that was asked how the order
+    stands and has long not answered. Of an order that was ended `by_claim` the last word of its
+    provider is not known: `remains` is the most that may be undelivered. `time_scale` shortens
+    waits where simulators deliver.
     """
 
     reason: Reason
@@ -84,7 +85,8 @@ def _undelivered(facts: Facts) -> int | None:
         case OrderState.COMPLETED:
             return 0
         case OrderState.IN_PROGRESS | OrderState.PARTIAL:
-            return None if facts.ordered is None else facts.remains
+            is_old = facts.state is OrderState.IN_PROGRESS and facts.now >= facts.deadline
+            return None if facts.ordered is None or is_old else facts.remains
 
 
 def missing(facts: Facts, share: Share) -> str:

@@ -62,6 +62,8 @@ def problem_response(request: Request, error: AppError) -> Response:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == 401:  # noqa: PLR2004 - the status that must name its scheme
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status == 408:  # noqa: PLR2004 - the rest of the body may come for ever
+        headers["Connection"] = "close"
     return Response(
         orjson.dumps(problem_of(error, instance=_instance(request))),
         status_code=error.status,

@@ -185,6 +185,18 @@ async def test_a_body_that_is_not_one_file_is_refused(
     assert await world.count("files") == 0
 
 
+@pytest.mark.parametrize(
+    "name", [rb"C:\a.txt", rb"C:\\dir\\a.txt", rb"\\host\a.txt", rb"\\\\host\\dir\\a.txt"]
+)
+async def test_a_name_with_the_path_of_another_system_is_refused(
+    uploads: Uploads, world: World, name: bytes
+) -> None:
+    body = part().replace(b"a.txt", name) + END
+
+    problem(await uploads.post(content=body, headers=MULTIPART), 422, "file-name-refused")
+    assert await world.count("files") == 0
+
+
 async def test_a_name_that_is_not_utf8_is_refused(uploads: Uploads) -> None:
     body = part().replace(b"a.txt", b"\xff.txt") + END
 

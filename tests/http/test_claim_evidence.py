@@ -1,5 +1,6 @@
 """Evidence by the public door: what a claim takes, what it refuses, and who may open it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from app.core.settings import Settings
+from app.files import receiving
 from app.files import router as files_router
 from app.files.service import COLLECT
 from app.refunds.evidence import FILES_MAX
@@ -149,6 +151,25 @@ async def test_fifty_megabytes_are_refused_while_they_come(exhibit: Exhibit) -> 
     refused = await exhibit.post(content=body, headers=headers)
     problem(refused, 413, "file-too-large")
     assert body.asked <= 6 * MEGABYTE
+
+
+@pytest.mark.refuses(UPLOAD, "upload-too-slow")
+@pytest.mark.parametrize("bound", ["UPLOAD_SECONDS_MAX", "SILENT_SECONDS_MAX"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    bound: str, exhibit: Exhibit, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, bound, 0.1)
+
+    async def halting() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\na'
+        await asyncio.Event().wait()
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    refused = await exhibit.post(content=halting(), headers=headers)
+
+    assert "0.1 " in problem(refused, 408, "upload-too-slow")["detail"]
+    assert refused.headers["connection"] == "close"
+    assert await world.count("files") == 0
 
 
 @pytest.mark.parametrize(

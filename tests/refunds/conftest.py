@@ -121,8 +121,9 @@ OpenShop = Callable[..., Awaitable[Shop]]
 def open_shop(
     client: httpx.AsyncClient, world: World, worker: Worker, simulator: Simulator, clock: Clock
 ) -> OpenShop:
-    async def opened(**fields: Any) -> Shop:
-        provider = await world.provider(simulator=simulator)
+    async def opened(*, adapter: str = "panel_v2", **fields: Any) -> Shop:
+        delivers = simulator if adapter == "panel_v2" else None
+        provider = await world.provider(simulator=delivers, adapter=adapter)
         service = await world.service(routes=[provider], **fields)
         reseller = await world.reseller(balance="10.00")
         return Shop(client, world, worker, simulator, clock, reseller, provider, service)
