@@ -37,6 +37,15 @@ class LineageRow(Base):
     actor: Mapped[str]
 
 
+class ArrivalRow(Base):
+    """A place in which this database found itself, and has left out what it may have forgotten."""
+
+    __tablename__ = "database_arrivals"
+
+    identity: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+
+
 _IS_ELSEWHERE: Final = Statement(
     "SELECT identity <> database_identity() AS is_elsewhere FROM database_lineage"
     " ORDER BY id DESC LIMIT 1"
@@ -46,6 +55,18 @@ _IS_ELSEWHERE: Final = Statement(
 async def is_restored(session: Session) -> bool:
     """Whether this is a copy for which nobody has vouched yet."""
     return any(row.is_elsewhere for row in await _IS_ELSEWHERE.rows(session))
+
+
+async def note_arrival(session: Session) -> bool:
+    """Whether it is the first to find that this database is here; others wait for its commit."""
+    first = await session.execute(
+        text(
+            "INSERT INTO database_arrivals (identity, at) VALUES (database_identity(), :at)"
+            " ON CONFLICT DO NOTHING RETURNING identity"
+        ),
+        {"at": now_of(session)},
+    )
+    return first.first() is not None
 
 
 async def vouch(session: Session, actor: Actor, *, since: datetime | None) -> None:

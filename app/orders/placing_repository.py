@@ -1,4 +1,4 @@
-"""The SQL that places orders: numbers, and many orders with all that belongs to them at once."""
+"""The SQL that places orders: many orders with all that belongs to them at once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from app.core.uow import now_of
 from app.orders.models import Order
 from app.orders.states import OrderState
 
-_NEXT_IDS: Final = Statement(
-    "SELECT nextval('order_numbers') AS id FROM generate_series(1, CAST(:count AS int))"
-)
 _PLACE: Final = Statement(
     """
     WITH item AS (
@@ -66,11 +63,6 @@ _PLACE_COLUMNS: Final = (
     "sealed",
     "actor",
 )
-
-
-async def next_order_ids(session: Session, count: int) -> list[int]:
-    """Numbers for new orders; those that a refusal leaves unused are never given again."""
-    return [row.id for row in await _NEXT_IDS.rows(session, count=count)]
 
 
 async def insert_orders(session: Session, rows: Sequence[dict[str, Any]]) -> None:

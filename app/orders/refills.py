@@ -58,6 +58,7 @@ async def promise(
     await _refuse_by_the_last(session, order)
     provider_id = await _refillable_at(session, order)
     refill = Refill(
+        id=await service.next_number(session),
         order_id=order.id,
         book_id=order.book_id,
         group_id=group_id,

@@ -66,9 +66,6 @@ _REVIEW: Final = text(
     SELECT id, service_id FROM waiting
     """
 )
-_SKIP_NUMBERS: Final = text(
-    "SELECT setval('order_numbers', nextval('order_numbers') + CAST(:skipped AS bigint))"
-)
 
 
 def _any(values: Collection[Any], of_type: type[TypeEngine[Any]]) -> ColumnElement[Any]:
@@ -119,11 +116,6 @@ async def doubt(session: Session, pairs: Collection[tuple[int, UUID]]) -> None:
     if pairs:
         rows = [{"order_id": order_id, "provider_id": provider} for order_id, provider in pairs]
         await session.execute(insert(RestoreDoubt).on_conflict_do_nothing(), rows)
-
-
-async def skip_numbers(session: Session, skipped: int) -> None:
-    """Leave out the numbers that lost orders may have had."""
-    await session.execute(_SKIP_NUMBERS, {"skipped": skipped})
 
 
 async def unasked_refills(session: Session, *, limit: int) -> Sequence[int]:

@@ -27,6 +27,7 @@ from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.orders import (
     attempt_repository,
+    number_repository,
     refill_moves,
     refill_repository,
     resolving,
@@ -43,8 +44,6 @@ from app.supply import service as supply
 from app.supply.models import Provider
 
 WHY: Final = "the database was restored from an older copy: this may have been sent since"
-NUMBERS_SKIPPED: Final = 1_000_000
-"""More orders than can have been placed between a backup and its restore."""
 REFILLS_AT_ONCE_MAX: Final = 10_000
 REFS_AT_ONCE_MAX: Final = 1000
 CLOCKS_APART_MAX: Final = timedelta(hours=1)
@@ -115,7 +114,7 @@ async def doubt_waiting(
         part = orders[start : start + REFS_AT_ONCE_MAX]
         await work.finish_all(session, [str(order_id) for order_id, _ in part])
     await restore_repository.doubt(session, await _possible(session, orders))
-    await restore_repository.skip_numbers(session, NUMBERS_SKIPPED)
+    await number_repository.skip_numbers(session)
     await lineage.vouch(session, actor, since=moment)
     return Doubted(moment, len(orders), refills)
 

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, cast, func, select
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.uow import now_of
-from app.orders import placing_repository
+from app.orders import number_repository
 from app.orders.models import Order, OrderEvent, OrderInput
 from app.orders.states import ENDED, OrderState
 
@@ -34,7 +34,7 @@ NONE_STARTED = Tally({}, 0, 0, None)
 
 
 async def next_order_id(session: Session) -> int:
-    [order_id] = await placing_repository.next_order_ids(session, 1)
+    [order_id] = await number_repository.next_numbers(session, 1)
     return order_id
 
 

@@ -22,6 +22,7 @@ from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import (
     attempt_repository,
     link_locks,
+    number_repository,
     placing_repository,
     repository,
 )
@@ -143,6 +144,12 @@ def _price_or_refusal(offer: Offer | None, item: NewOrder, now: datetime) -> Pri
         return refusal
 
 
+async def next_number(session: Session) -> int:
+    """A public number for what is no order, and is read like one."""
+    [number] = await number_repository.next_numbers(session, 1)
+    return number
+
+
 async def _write_and_hold(
     session: Session, keys: KeyRing, accepted: Sequence[Accepted]
 ) -> list[Order]:
@@ -159,7 +166,7 @@ async def _write(session: Session, keys: KeyRing, accepted: Sequence[Accepted]) 
     """Insert the orders with their inputs and promise their dispatch; their charges are yet to be
     held.
     """
-    ids = await placing_repository.next_order_ids(session, len(accepted))
+    ids = await number_repository.next_numbers(session, len(accepted))
     rows = [_row(session, keys, order_id, one) for order_id, one in zip(ids, accepted, strict=True)]
     await placing_repository.insert_orders(session, rows)
     await work.put_many(

@@ -11,14 +11,8 @@ from sqlalchemy import func, select, update
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.uow import now_of
-from app.orders.models import order_numbers
 from app.schedules.models import Schedule, ScheduleEvent
 from app.schedules.states import Move, ScheduleState, may_move
-
-
-async def next_id(session: Session) -> int:
-    number: int = (await session.scalars(select(order_numbers.next_value()))).one()
-    return number
 
 
 async def insert(session: Session, schedule: Schedule, actor: Actor) -> None:

@@ -16,6 +16,7 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.orders import link_locks, runs
+from app.orders import service as orders
 from app.orders.errors import OrderNotCancelable
 from app.orders.inputs import open_form_at, seal_form_at
 from app.orders.pricing import NewOrder, Priced
@@ -45,7 +46,7 @@ async def place(
     [refusal] = await link_locks.refuse_busy(session, keys, [priced])
     if isinstance(refusal, AppError):
         raise refusal
-    schedule = _row(await repository.next_id(session), book_id, priced)
+    schedule = _row(await orders.next_number(session), book_id, priced)
     schedule.sealed = seal_form_at(keys, form_place(schedule.id), priced.item.form)
     schedule.created_at = schedule.next_at = now
     schedule.deliver_by = now + timedelta(

@@ -20,7 +20,7 @@ from app.core.clock import Clock
 from app.core.db import Session
 from app.core.runtime import Runtime, open_runtime
 from app.core.settings import Settings
-from app.orders import dispatch, holding, restored
+from app.orders import dispatch, holding, number_repository, restored
 from app.orders import service as orders
 from app.orders.errors import OrderNotCancelable, TooEarlyToProve
 from app.orders.restored import Doubted
@@ -189,7 +189,7 @@ async def test_after_a_restore_all_that_was_accepted_since_is_found_or_listed_an
     await assert_ledger_is_clean(its)
     async with its.uow.begin() as session:
         next_number = await session.scalar(text("SELECT nextval('order_numbers')"))
-    assert int(next_number or 0) > placed["running"] + restored.NUMBERS_SKIPPED
+    assert int(next_number or 0) > placed["running"] + number_repository.NUMBERS_SKIPPED
 
 
 def reconcile_by(export: Path, provider: Provider) -> list[str]:

@@ -15,6 +15,7 @@ from app.core.clock import Clock
 from app.core.runtime import Runtime
 from app.orders import holding, resolving, restored
 from app.orders.errors import OrderStateConflict
+from app.orders.number_repository import NUMBERS_SKIPPED
 from app.orders.restored import Doubted, Listed, Reading
 from app.providers.protocol import Accepted, NotThere, ProviderState
 from app.supply.models import Provider
@@ -341,6 +342,22 @@ async def test_a_balance_from_before_the_backup_proves_nothing_after_the_restore
 
     assert (await search.look(order_id)).state == "unknown"
     assert "restored" in ((await search.inquiry(order_id)).balance_why or "")
+
+
+async def test_no_number_of_the_time_that_was_forgotten_is_given_again_even_before_anybody_vouches(
+    world: World, runtime: Runtime
+) -> None:
+    reseller = await world.reseller()
+    before: int = (await world.order(reseller))["id"]
+    await restore_elsewhere(runtime)
+
+    first: int = (await world.order(reseller))["id"]
+    drip: int = (await world.order(reseller, runs=2, interval_minutes=60))["id"]
+    last: int = (await world.order(reseller))["id"]
+
+    assert first > before + NUMBERS_SKIPPED
+    # They are left out once, and not with each order.
+    assert first < drip < last < first + NUMBERS_SKIPPED
 
 
 async def test_orders_that_came_before_anybody_vouched_do_not_shorten_what_was_forgotten(
