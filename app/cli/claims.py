@@ -13,12 +13,13 @@ from app.cli.inputs import checked
 from app.cli.output import print_table
 from app.core import audit
 from app.core.clock import rfc3339
+from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.ids import public_id
 from app.core.money import Money
 from app.core.settings import Settings
 from app.files.models import StoredFile
-from app.refunds import desk, evidence, service
+from app.refunds import desk, evidence, service, texts
 from app.refunds.deciding import CLAIM_PREFIX
 from app.refunds.desk import Sheet
 from app.refunds.desk_schemas import ApproveClaim, RefuseClaim, ReopenClaim
@@ -78,22 +79,22 @@ def show_claim(claim_id: ClaimId) -> None:
 
 async def _show(claim_id: str) -> None:
     async with transaction() as (runtime, session):
-        found = service.id_of(claim_id)
+        keys, found = runtime.keys, service.id_of(claim_id)
         sheet = await desk.sheet(session, found, time_scale=runtime.settings.time_scale)
         said = await service.messages(session, found, after=None, limit=MESSAGES_MAX)
         files = await evidence.of_claim(session, found)
-    _print_sheet(sheet)
+    _print_sheet(sheet, keys)
     print_table("Evidence", ["name", "type", "bytes", "sha256"], [_file(one) for one in files])
-    print_table("Messages", ["at", "from", "text"], [_message(one) for one in said])
+    print_table("Messages", ["at", "from", "text"], [_message(one, keys) for one in said])
 
 
-def _print_sheet(sheet: Sheet) -> None:
+def _print_sheet(sheet: Sheet, keys: KeyRing) -> None:
     claim, proposal = sheet.claim, sheet.proposal
     facts: dict[str, Any] = {
         "id": public_id(CLAIM_PREFIX, claim.id),
         "order": claim.order_id,
         "state": claim.state,
-        "description": claim.description,
+        "description": texts.description_of(keys, claim),
         **figures_of(sheet.facts, proposal),
         "the rules say": f"{proposal.outcome}, {proposal.rule} ({proposal.clause})",
         "in words": proposal.words,
@@ -112,8 +113,9 @@ def _file(file: StoredFile) -> list[str]:
     return [file.name, file.media_type, str(file.size), file.sha256.hex()]
 
 
-def _message(message: ClaimMessage) -> list[str]:
-    return [rfc3339(message.created_at), message.actor, message.body]
+def _message(message: ClaimMessage, keys: KeyRing) -> list[str]:
+    body = texts.body_of(keys, message)
+    return [rfc3339(message.created_at), message.actor, "" if body is None else body]
 
 
 @claim_commands.command("approve")

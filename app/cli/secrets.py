@@ -14,6 +14,7 @@ from app.core.crypto import Undecryptable, new_master_key
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.orders import resealing
+from app.refunds import resealing as claim_resealing
 from app.schedules import service as scheduling
 from app.supply import service as supply
 
@@ -52,17 +53,23 @@ async def _rotate() -> None:
         providers = await _reseal_providers(runtime)
         orders = await _reseal_orders(runtime)
         schedules = await _reseal_schedules(runtime)
+        claims = await _reseal_claims(runtime)
         async with runtime.uow.begin() as session:
             await audit.record(
                 session,
                 actor(),
                 "secrets.rotate",
                 f"master_key:{runtime.keys.current_id}",
-                {"providers": providers, "orders": orders, "schedules": schedules},
+                {
+                    "providers": providers,
+                    "orders": orders,
+                    "schedules": schedules,
+                    "claims": claims,
+                },
             )
     print(
         f"sealed anew: the credentials of {providers} providers, the inputs of {orders} orders and"
-        f" {schedules} schedules"
+        f" {schedules} schedules, {claims} texts of claims"
     )
     print("Keep the older keys in the list while API keys made under them are in use.")
 
@@ -101,3 +108,13 @@ async def _reseal_schedules(runtime: Runtime) -> int:
         if not count:
             return done
         done += count
+
+
+async def _reseal_claims(runtime: Runtime) -> int:
+    done = 0
+    while True:
+        async with runtime.uow.begin() as session:
+            count = await claim_resealing.reseal_texts(session, runtime.keys, limit=BATCH)
+        done += count
+        if not count:
+            return done

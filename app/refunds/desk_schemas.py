@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from app.core.crypto import KeyRing
 from app.core.ids import public_id
 from app.core.money import Money
 from app.orders.operator_schemas import OperatorOrderRead
+from app.refunds import texts
 from app.refunds.desk import Sheet
 from app.refunds.facts import figures_of
 from app.refunds.models import Claim, ClaimEvent, ClaimMessage
@@ -50,7 +52,7 @@ class OperatorClaimRead(AnswerModel):
     order_id: int
     book_id: str
     reason: Reason
-    description: str
+    description: str | None
     state: ClaimState
     rule: str
     clause: str
@@ -65,15 +67,15 @@ class OperatorClaimRead(AnswerModel):
     closed_at: datetime | None
 
     @classmethod
-    def of(cls, claim: Claim, currency: str) -> Self:
-        told = shown(claim, currency)
+    def of(cls, claim: Claim, keys: KeyRing, currency: str) -> Self:
+        told = shown(claim, keys, currency)
         first = claim.first_amount
         return cls(
             id=told["id"],
             order_id=claim.order_id,
             book_id=public_id("bok", claim.book_id),
             reason=Reason(claim.reason),
-            description=claim.description,
+            description=told["description"],
             state=ClaimState(claim.state),
             rule=claim.rule,
             clause=claim.clause,
@@ -144,16 +146,16 @@ class OperatorMessageRead(AnswerModel):
     id: str
     by_operator: bool
     actor: str
-    body: str
+    body: str | None
     created_at: datetime
 
     @classmethod
-    def of(cls, message: ClaimMessage) -> Self:
+    def of(cls, message: ClaimMessage, keys: KeyRing) -> Self:
         return cls(
             id=public_id(MESSAGE_PREFIX, message.id),
             by_operator=message.by_operator,
             actor=message.actor,
-            body=message.body,
+            body=texts.body_of(keys, message),
             created_at=message.created_at,
         )
 
@@ -173,13 +175,14 @@ class OperatorClaimDetail(AnswerModel):
     def of(
         cls,
         sheet: Sheet,
+        keys: KeyRing,
         currency: str,
         *,
         messages: list[OperatorMessageRead],
         evidence: list[EvidenceRead],
     ) -> Self:
         return cls(
-            claim=OperatorClaimRead.of(sheet.claim, currency),
+            claim=OperatorClaimRead.of(sheet.claim, keys, currency),
             order=OperatorOrderRead.of(sheet.order, currency),
             facts=figures_of(sheet.facts, sheet.proposal),
             proposal=ProposalRead.of(sheet.proposal, currency),

@@ -43,7 +43,7 @@ async def attach(session: Session, claim_id: UUID, file: StoredFile, *, actor: A
     service.refuse_closed(claim)
     attached = await files.attach(session, file, REF_TYPE, str(claim_id), at_most=FILES_MAX)
     if attached.id == file.id:
-        words = f"{file.name} ({file.size} bytes, SHA-256 {file.sha256.hex()}) was added."
+        words = f"A file was added: {file.size} bytes, SHA-256 {file.sha256.hex()}."
         await repository.change(session, claim, Happening("evidence_added", actor, words), {})
     return attached
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -32,7 +33,8 @@ class Claim(Base):
     `opens_at` is when its clock started and `closes_at` the last moment to claim; `deadline` is
     when it is decided that an order was not delivered, which is sooner where time is scaled.
     `due_at` is when somebody is to look at it, a worker or a person. `rule`, `clause` and `words`
-    are of the last decision. `first_approver` has approved an amount that takes two.
+    are of the last decision. `first_approver` has approved an amount that takes two. `description`
+    is sealed.
     """
 
     __tablename__ = "refund_claims"
@@ -71,7 +73,7 @@ class Claim(Base):
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
     book_id: Mapped[UUID] = mapped_column(ForeignKey("books.id"))
     reason: Mapped[str]
-    description: Mapped[str]
+    description: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str]
     filed_by: Mapped[str]
     opens_at: Mapped[datetime]
@@ -109,7 +111,7 @@ class ClaimEvent(Base):
 
 
 class ClaimMessage(Base):
-    """What a reseller or an operator wrote about a claim, for the other to read."""
+    """What a reseller or an operator wrote about a claim, for the other to read; sealed."""
 
     __tablename__ = "refund_claim_messages"
     __table_args__ = (Index("ix_refund_claim_messages_claim_id_id", "claim_id", "id"),)
@@ -118,5 +120,5 @@ class ClaimMessage(Base):
     claim_id: Mapped[UUID] = mapped_column(ForeignKey("refund_claims.id"))
     by_operator: Mapped[bool] = mapped_column(Boolean)
     actor: Mapped[str]
-    body: Mapped[str]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]

@@ -63,7 +63,7 @@ async def operator_list_claims(
     shown = claims[:limit]
     more = len(claims) > limit
     next_cursor = runtime.cursors.seal(scope, Place.at(shown[-1]).sealed()) if more else None
-    data = [OperatorClaimRead.of(claim, runtime.settings.currency) for claim in shown]
+    data = [OperatorClaimRead.of(claim, runtime.keys, runtime.settings.currency) for claim in shown]
     return OperatorClaimPage(data=data, next_cursor=next_cursor)
 
 
@@ -79,8 +79,9 @@ async def operator_get_claim(claim_id: ClaimId, runtime: RuntimeDep) -> Operator
         shown = [read_evidence(session, runtime, file) for file in files]
     return OperatorClaimDetail.of(
         sheet,
+        runtime.keys,
         runtime.settings.currency,
-        messages=[OperatorMessageRead.of(one) for one in said],
+        messages=[OperatorMessageRead.of(one, runtime.keys) for one in said],
         evidence=shown,
     )
 
@@ -123,7 +124,7 @@ async def operator_approve_claim(
         amount = None if body.amount is None else str(body.amount)
         said = {"reason": body.reason, "amount": amount, "state": claim.state}
         await _record(session, operator, "approve", claim_id, said)
-        return Made(OperatorClaimRead.of(claim, runtime.settings.currency))
+        return Made(OperatorClaimRead.of(claim, runtime.keys, runtime.settings.currency))
 
     return await once(
         request,
@@ -156,7 +157,7 @@ async def operator_refuse_claim(
             session, service.id_of(claim_id), reason=body.reason, by=operator.actor
         )
         await _record(session, operator, "refuse", claim_id, {"reason": body.reason})
-        return Made(OperatorClaimRead.of(claim, runtime.settings.currency))
+        return Made(OperatorClaimRead.of(claim, runtime.keys, runtime.settings.currency))
 
     return await once(
         request,
@@ -183,7 +184,7 @@ async def operator_reopen_claim(
             session, service.id_of(claim_id), reason=body.reason, by=operator.actor
         )
         await _record(session, operator, "reopen", claim_id, {"reason": body.reason})
-        return OperatorClaimRead.of(claim, runtime.settings.currency)
+        return OperatorClaimRead.of(claim, runtime.keys, runtime.settings.currency)
 
     return await runtime.uow.run(transaction)
 
@@ -202,12 +203,13 @@ async def operator_create_claim_message(
     async def transaction(session: Session) -> OperatorMessageRead:
         said = await service.write(
             session,
+            runtime.keys,
             service.id_of(claim_id),
             body=body.body,
             actor=operator.actor,
             by_operator=True,
         )
-        return OperatorMessageRead.of(said)
+        return OperatorMessageRead.of(said, runtime.keys)
 
     return await runtime.uow.run(transaction)
 

@@ -236,6 +236,36 @@ async def messages_of(
     return (await session.scalars(statement)).all()
 
 
+async def sealed_otherwise(session: Session, key_id: bytes, *, limit: int) -> Sequence[Claim]:
+    """Claims whose description another master key sealed, locked."""
+    return (
+        await session.scalars(
+            select(Claim)
+            .where(func.substring(Claim.description, 1, len(key_id)) != key_id)
+            .order_by(Claim.id)
+            .limit(limit)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def messages_sealed_otherwise(
+    session: Session, key_id: bytes, *, limit: int
+) -> Sequence[ClaimMessage]:
+    """The same of messages."""
+    return (
+        await session.scalars(
+            select(ClaimMessage)
+            .where(func.substring(ClaimMessage.body, 1, len(key_id)) != key_id)
+            .order_by(ClaimMessage.id)
+            .limit(limit)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
 async def open_counts(session: Session) -> dict[str, int]:
     """How many claims are in each state that is not an end."""
     rows = await session.execute(

@@ -77,6 +77,7 @@ async def create_refund_claim(
     async def effect(session: Session) -> Made:
         claim = await service.file(
             session,
+            runtime.keys,
             caller.book_id,
             body.order_id,
             reason=body.reason,
@@ -84,7 +85,7 @@ async def create_refund_claim(
             actor=caller.actor,
             time_scale=runtime.settings.time_scale,
         )
-        read = ClaimRead.of(claim, runtime.settings.currency)
+        read = ClaimRead.of(claim, runtime.keys, runtime.settings.currency)
         return Made(read, f"/v1/refund-claims/{read.id}")
 
     return await once_if_keyed(
@@ -110,7 +111,7 @@ async def list_refund_claims(
             limit=page.read,
         )
     shown, next_cursor = page.cut(claims, lambda claim: claim.id)
-    data = [ClaimRead.of(claim, runtime.settings.currency) for claim in shown]
+    data = [ClaimRead.of(claim, runtime.keys, runtime.settings.currency) for claim in shown]
     return ClaimPage(data=data, next_cursor=next_cursor)
 
 
@@ -129,7 +130,7 @@ async def _detail(session: Session, runtime: Runtime, claim: Claim) -> ClaimDeta
     events = await service.events(session, claim.id)
     files = await evidence.of_claim(session, claim.id)
     shown = [read_evidence(session, runtime, file) for file in files]
-    return ClaimDetail.of_all(claim, runtime.settings.currency, events, shown)
+    return ClaimDetail.of_all(claim, runtime.keys, runtime.settings.currency, events, shown)
 
 
 def read_evidence(session: Session, runtime: Runtime, file: StoredFile) -> EvidenceRead:
@@ -147,7 +148,7 @@ async def withdraw_refund_claim(
 
     async def transaction(session: Session) -> ClaimRead:
         claim = await service.withdraw(session, caller.book_id, claim_id, actor=caller.actor)
-        return ClaimRead.of(claim, runtime.settings.currency)
+        return ClaimRead.of(claim, runtime.keys, runtime.settings.currency)
 
     return await runtime.uow.run(transaction)
 
@@ -171,7 +172,9 @@ async def list_refund_claim_messages(
         claim = await service.get_in_book(session, caller.book_id, claim_id)
         said = await service.messages(session, claim.id, after=after, limit=page.read)
     shown, next_cursor = page.cut(said, lambda message: message.id)
-    return MessagePage(data=[MessageRead.of(one) for one in shown], next_cursor=next_cursor)
+    return MessagePage(
+        data=[MessageRead.of(one, runtime.keys) for one in shown], next_cursor=next_cursor
+    )
 
 
 @router.post(
@@ -188,9 +191,9 @@ async def create_refund_claim_message(
     async def transaction(session: Session) -> MessageRead:
         claim = await service.get_in_book(session, caller.book_id, claim_id)
         said = await service.write(
-            session, claim.id, body=body.body, actor=caller.actor, by_operator=False
+            session, runtime.keys, claim.id, body=body.body, actor=caller.actor, by_operator=False
         )
-        return MessageRead.of(said)
+        return MessageRead.of(said, runtime.keys)
 
     return await runtime.uow.run(transaction)
 

@@ -14,6 +14,7 @@ from app.core.money import Money
 from app.files import signed_links
 from app.files.models import StoredFile
 from app.files.service import public_file_id
+from app.refunds import texts
 from app.refunds.deciding import CLAIM_PREFIX
 from app.refunds.models import Claim, ClaimEvent, ClaimMessage
 from app.refunds.states import V1_STATUS, ClaimState, Reason
@@ -59,7 +60,7 @@ class ClaimRead(AnswerModel):
     id: str
     order_id: int
     reason: Reason
-    description: str
+    description: str | None = Field(description="None where its key is lost.")
     status: ClaimStatus
     decision: DecisionRead
     refund: MoneyRead | None = Field(description="What went back, of an approved claim.")
@@ -70,18 +71,18 @@ class ClaimRead(AnswerModel):
     closed_at: datetime | None
 
     @classmethod
-    def of(cls, claim: Claim, currency: str) -> Self:
-        return cls.model_validate(shown(claim, currency))
+    def of(cls, claim: Claim, keys: KeyRing, currency: str) -> Self:
+        return cls.model_validate(shown(claim, keys, currency))
 
 
-def shown(claim: Claim, currency: str) -> dict[str, Any]:
+def shown(claim: Claim, keys: KeyRing, currency: str) -> dict[str, Any]:
     """What everyone who may see a claim is told of it."""
     refund = None if claim.refund is None else MoneyRead.of(Money(claim.refund), currency)
     return {
         "id": public_id(CLAIM_PREFIX, claim.id),
         "order_id": claim.order_id,
         "reason": claim.reason,
-        "description": claim.description,
+        "description": texts.description_of(keys, claim),
         "status": V1_STATUS[ClaimState(claim.state)],
         "decision": DecisionRead(rule=claim.rule, clause=claim.clause, words=claim.words),
         "refund": refund,
@@ -179,12 +180,13 @@ class ClaimDetail(ClaimRead):
     def of_all(
         cls,
         claim: Claim,
+        keys: KeyRing,
         currency: str,
         events: Sequence[ClaimEvent],
         evidence: list[EvidenceRead],
     ) -> Self:
         return cls.model_validate(
-            shown(claim, currency)
+            shown(claim, keys, currency)
             | {
                 # That one of us has approved it is not an answer yet, and may never be one.
                 "events": [ClaimEventRead.of(e) for e in events if e.type not in _OF_THE_DESK],
@@ -198,15 +200,15 @@ class MessageRead(AnswerModel):
 
     id: str
     by: Literal["you", "operator"]
-    body: str
+    body: str | None = Field(description="None where its key is lost.")
     created_at: datetime
 
     @classmethod
-    def of(cls, message: ClaimMessage) -> Self:
+    def of(cls, message: ClaimMessage, keys: KeyRing) -> Self:
         return cls(
             id=public_id(MESSAGE_PREFIX, message.id),
             by="operator" if message.by_operator else "you",
-            body=message.body,
+            body=texts.body_of(keys, message),
             created_at=message.created_at,
         )
 

@@ -11,6 +11,7 @@ from app.catalog.windows import Tier
 from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.clock import rfc3339
+from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.errors import FieldProblem, NotFound
 from app.core.ids import new_id, parse_public_id
@@ -19,7 +20,7 @@ from app.core.uow import now_of
 from app.orders import conceding, runs
 from app.orders import service as orders
 from app.orders.models import Order
-from app.refunds import repository, rules
+from app.refunds import repository, rules, texts
 from app.refunds.deciding import CLAIM, CLAIM_PREFIX, NOBODY_FIRST, Verdict, carry_out, told_of
 from app.refunds.errors import (
     ClaimNeedsRun,
@@ -39,10 +40,12 @@ RULES: Final = Actor("system", "refund-rules")
 EVENTS_MAX: Final = 500
 FILED: Final = "filed"
 _FILING_CLAUSE: Final = "REF-2"
+_FILED_WORDS: Final = "It was filed in time."
 
 
 async def file(
     session: Session,
+    keys: KeyRing,
     book_id: UUID,
     order_number: int,
     *,
@@ -68,12 +71,13 @@ async def file(
         raise ClaimOpen
     scale = await scale_of(session, order, time_scale)
     deadline = opens + (closes - opens) / scale
+    claim_id = new_id()
     claim = Claim(
-        id=new_id(),
+        id=claim_id,
         order_id=order.id,
         book_id=book_id,
         reason=reason,
-        description=description,
+        description=texts.seal(keys, texts.description_place(claim_id), description),
         state=ClaimState.AWAITING_DEADLINE,
         filed_by=str(actor),
         opens_at=opens,
@@ -82,11 +86,11 @@ async def file(
         due_at=deadline,
         rule=FILED,
         clause=_FILING_CLAUSE,
-        words=description,
+        words=_FILED_WORDS,
         version=1,
         created_at=now,
     )
-    filed = Happening(FILED, actor, description, rule=FILED, clause=_FILING_CLAUSE)
+    filed = Happening(FILED, actor, _FILED_WORDS, rule=FILED, clause=_FILING_CLAUSE)
     await repository.insert(session, claim, filed)
     told = told_of(claim) | {"reason": reason}
     await conceding.await_cutoff(session, order, actor, told, at=deadline)
@@ -205,7 +209,13 @@ def refuse_closed(claim: Claim) -> None:
 
 
 async def write(
-    session: Session, claim_id: UUID, *, body: str, actor: Actor, by_operator: bool
+    session: Session,
+    keys: KeyRing,
+    claim_id: UUID,
+    *,
+    body: str,
+    actor: Actor,
+    by_operator: bool,
 ) -> ClaimMessage:
     """Say something about an open claim, for the other side to read.
 
@@ -215,12 +225,13 @@ async def write(
     if claim is None:
         raise NotFound
     refuse_closed(claim)
+    message_id = new_id()
     message = ClaimMessage(
-        id=new_id(),
+        id=message_id,
         claim_id=claim_id,
         by_operator=by_operator,
         actor=str(actor),
-        body=body,
+        body=texts.seal(keys, texts.body_place(message_id), body),
         created_at=now_of(session),
     )
     await repository.insert_message(session, message)

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("order_id", sa.BigInteger(), nullable=False),
         sa.Column("book_id", sa.Uuid(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("description", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("filed_by", sa.Text(), nullable=False),
         sa.Column("opens_at", MOMENT, nullable=False),
@@ -113,7 +113,7 @@ def upgrade() -> None:
         sa.Column("claim_id", sa.Uuid(), nullable=False),
         sa.Column("by_operator", sa.Boolean(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.ForeignKeyConstraint(
             ["claim_id"], ["refund_claims.id"], name=op.f("fk_refund_claim_messages_claim_id")

@@ -4,11 +4,16 @@ import asyncio
 
 import pytest
 
+from app.core.audit import Actor
 from app.core.crypto import KeyRing, Undecryptable, new_master_key
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.orders import resealing
 from app.orders import service as orders
+from app.refunds import resealing as claim_resealing
+from app.refunds import service as claims
+from app.refunds import texts
+from app.refunds.states import Reason
 from app.schedules import overviews
 from app.schedules import service as schedules
 from app.supply import service as supply
@@ -78,6 +83,41 @@ async def test_what_is_sealed_anew_is_passed_over_the_next_time(
 
         assert await supply.reseal_credentials(session, both, limit=10) == 0
         assert await resealing.reseal_inputs(session, both, after=0, limit=10) == (0, 0)
+
+
+async def test_what_was_written_about_claims_opens_under_the_new_key_alone_afterwards(
+    runtime: Runtime, world: World, settings: Settings
+) -> None:
+    both, new = rotated(settings)
+    reseller = await world.reseller()
+    order = await world.order(reseller)
+
+    async with runtime.uow.begin() as session:
+        claim = await claims.file(
+            session,
+            runtime.keys,
+            reseller.book_id,
+            order["id"],
+            reason=Reason.NOT_AS_DESCRIBED,
+            description="Not theirs.",
+            actor=Actor("reseller", "1"),
+            time_scale=1.0,
+        )
+        message = await claims.write(
+            session,
+            runtime.keys,
+            claim.id,
+            body="See this.",
+            actor=Actor("reseller", "1"),
+            by_operator=False,
+        )
+        assert texts.description_of(new, claim) is None
+
+        assert await claim_resealing.reseal_texts(session, both, limit=10) == 2
+
+        assert texts.description_of(new, claim) == "Not theirs."
+        assert texts.body_of(new, message) == "See this."
+        assert await claim_resealing.reseal_texts(session, both, limit=10) == 0
 
 
 @pytest.mark.committing

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from app.orders.states import OrderState
 from app.schedules.starting import SCHEDULE
 from tests.fixtures.world import OperatorCaller, World
 from tests.http.problems import pointers, problem
+from tests.http.test_bad_input import everything_in
 from tests.http.test_reads import walk
 from tests.refunds.conftest import DAY, WEEK, OpenShop, Shop, open_shop, shop
 
@@ -256,6 +258,22 @@ class TestWhileItIsOpen:
         path = f"/v1/refund-claims/{claim['id']}/messages"
         refused = await shop.client.post(path, json={"body": CARD}, headers=shop.reseller.headers)
         assert pointers(problem(refused, 422, "validation-failed")) == ["/body"]
+
+    @pytest.mark.policy("PRI-4")
+    async def test_what_is_written_about_a_claim_stands_nowhere_in_plain_text(
+        self, shop: Shop, runtime: Runtime, world: World
+    ) -> None:
+        written = f"Nothing came to {uuid4().hex}"
+        claim = (await shop.file(await shop.order(), description=written)).json()
+        path = f"/v1/refund-claims/{claim['id']}/messages"
+        sent = await shop.client.post(path, json={"body": written}, headers=shop.reseller.headers)
+        await shop.act(await world.operator(), claim, "refuse")
+
+        assert (sent.json()["body"], claim["description"]) == (written, written)
+        assert (await shop.read(claim))["description"] == written
+        kept = await everything_in(runtime)
+        assert written not in kept
+        assert written.encode().hex() not in kept
 
     async def test_the_list_shows_each_claim_once_newest_first(self, shop: Shop) -> None:
         claims = [await shop.filed(await shop.order()) for _ in range(3)]

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.audit import Actor
+from app.core.crypto import KeyRing, new_master_key
 from app.core.db import Session
 from app.core.errors import AppError
 from app.core.money import Money
@@ -40,6 +41,7 @@ QUEUED = 8
 TWO_ABOVE = Money.parse("100")
 OPERATORS = [Actor("operator", f"opr_{n}") for n in range(2)]
 SECOND = timedelta(seconds=1)
+KEYS = KeyRing([new_master_key()])
 
 Act = Callable[[Session], Awaitable[object]]
 
@@ -66,6 +68,7 @@ async def file(
 ) -> Claim:
     return await service.file(
         session,
+        KEYS,
         reseller.book_id,
         order_id,
         reason=reason,
