@@ -9,12 +9,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import NotFound
-from app.core.idempotency import (
-    IdempotencyAnswerExpired,
-    IdempotencyInFlight,
-    IdempotencyKeyInvalid,
-    IdempotencyKeyReused,
-)
 from app.core.runtime import Runtime
 from app.core.uow import now_of
 from app.files.errors import TooManyFiles
@@ -39,18 +33,12 @@ from app.resellers.scopes import Scope
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
 from app.web.idempotency import IdempotencyKeyHeader, Made, once_if_keyed
-from app.web.openapi import BODY, GUARDED, refusals
+from app.web.openapi import BODY, GUARDED, IF_KEYED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
 router = APIRouter(prefix="/v1/refund-claims", tags=["refund claims"], route_class=ResellerRoute)
 
 ClaimId = Annotated[str, Path(description="The claim's id, `clm_…`.")]
-IF_KEYED = (
-    IdempotencyKeyInvalid,
-    IdempotencyKeyReused,
-    IdempotencyInFlight,
-    IdempotencyAnswerExpired,
-)
 GROUP = "claims"
 
 
@@ -180,22 +168,30 @@ async def list_refund_claim_messages(
 @router.post(
     "/{claim_id}/messages",
     status_code=201,
-    responses=refusals(*GUARDED, *BODY, NotFound, ClaimStateConflict),
+    response_model=MessageRead,
+    responses=refusals(*GUARDED, *BODY, *IF_KEYED, NotFound, ClaimStateConflict),
 )
 @needs(Scope.CLAIMS, group=GROUP, winds_down=True)
 async def create_refund_claim_message(
-    claim_id: ClaimId, body: MessageCreate, caller: CallerDep, runtime: RuntimeDep
-) -> MessageRead:
+    request: Request,
+    claim_id: ClaimId,
+    body: MessageCreate,
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    idempotency_key: IdempotencyKeyHeader = None,
+) -> Response:
     """Write to the operators about an open claim."""
 
-    async def transaction(session: Session) -> MessageRead:
+    async def effect(session: Session) -> Made:
         claim = await service.get_in_book(session, caller.book_id, claim_id)
         said = await service.write(
             session, runtime.keys, claim.id, body=body.body, actor=caller.actor, by_operator=False
         )
-        return MessageRead.of(said, runtime.keys)
+        return Made(MessageRead.of(said, runtime.keys))
 
-    return await runtime.uow.run(transaction)
+    return await once_if_keyed(
+        request, runtime, owner=caller.owner, key=idempotency_key, status=201, effect=effect
+    )
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from app.core.db import Session
 from app.core.errors import NotFound
@@ -22,7 +22,8 @@ from app.schedules import service
 from app.schedules.router import OrderNumber
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
-from app.web.openapi import GUARDED, refusals
+from app.web.idempotency import IdempotencyKeyHeader, Made, once_if_keyed
+from app.web.openapi import GUARDED, IF_KEYED, refusals
 
 router = APIRouter(prefix="/v1", tags=["refills"], route_class=ResellerRoute)
 
@@ -30,8 +31,10 @@ router = APIRouter(prefix="/v1", tags=["refills"], route_class=ResellerRoute)
 @router.post(
     "/orders/{order_id}/refills",
     status_code=201,
+    response_model=RefillRead,
     responses=refusals(
         *GUARDED,
+        *IF_KEYED,
         NotFound,
         ValidationFailed,
         RefillNotOffered,
@@ -44,20 +47,28 @@ router = APIRouter(prefix="/v1", tags=["refills"], route_class=ResellerRoute)
 )
 @needs(Scope.ORDERS_WRITE, group="orders-write", winds_down=True)
 async def create_refill(
-    order_id: OrderNumber, caller: CallerDep, runtime: RuntimeDep, response: Response
-) -> RefillRead:
+    request: Request,
+    order_id: OrderNumber,
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    idempotency_key: IdempotencyKeyHeader = None,
+) -> Response:
     """Ask for what was lost of a delivered order to be delivered again, once in 24 hours.
 
     Of a drip-feed it is asked for each of its runs that may be refilled, under one number.
     """
 
-    async def transaction(session: Session) -> RefillRead:
+    async def effect(session: Session) -> Made:
         if await service.find_in_book(session, caller.book_id, order_id):
             group = await refill_groups.request(session, order_id, actor=caller.actor)
-            return RefillRead.of_group(group)
+            return _made(RefillRead.of_group(group))
         refill = await refills.request(session, caller.book_id, order_id, actor=caller.actor)
-        return RefillRead.of(refill)
+        return _made(RefillRead.of(refill))
 
-    made = await runtime.uow.run(transaction)
-    response.headers["Location"] = f"/v1/refills/{made.id}"
-    return made
+    return await once_if_keyed(
+        request, runtime, owner=caller.owner, key=idempotency_key, status=201, effect=effect
+    )
+
+
+def _made(refill: RefillRead) -> Made:
+    return Made(refill, f"/v1/refills/{refill.id}")

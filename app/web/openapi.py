@@ -41,13 +41,15 @@ BODY: Final[tuple[type[AppError], ...]] = (
 )
 """What every route with a body can answer."""
 
-IDEMPOTENT: Final[tuple[type[AppError], ...]] = (
-    IdempotencyKeyMissing,
+IF_KEYED: Final[tuple[type[AppError], ...]] = (
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
     IdempotencyInFlight,
     IdempotencyAnswerExpired,
 )
+"""What every route that may be sent an Idempotency-Key can answer to that."""
+
+IDEMPOTENT: Final[tuple[type[AppError], ...]] = (IdempotencyKeyMissing, *IF_KEYED)
 """What every route that needs an Idempotency-Key can answer."""
 
 

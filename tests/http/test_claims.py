@@ -195,6 +195,25 @@ class TestFiling:
             assert second.headers["idempotency-replayed"] == "true"
 
 
+@pytest.mark.refuses("createRefundClaimMessage", "idempotency-key-reused")
+@pytest.mark.refuses("createRefundClaimMessage", "idempotency-answer-expired")
+async def test_a_message_is_written_once_under_a_key(shop: Shop, runtime: Runtime) -> None:
+    claim = await shop.filed(await shop.order(), "not-as-described")
+    path = f"/v1/refund-claims/{claim['id']}/messages"
+    headers = shop.reseller.headers | {"Idempotency-Key": "a-key"}
+
+    async def write(body: str = "See this.") -> httpx.Response:
+        return await shop.client.post(path, json={"body": body}, headers=headers)
+
+    first, second = await write(), await write()
+    assert (second.status_code, second.content) == (201, first.content)
+    problem(await write("See that."), 422, "idempotency-key-reused")
+    said = await shop.client.get(path, headers=shop.reseller.headers)
+    assert len(said.json()["data"]) == 1
+    await forget_answers(shop, runtime)
+    problem(await write(), 409, "idempotency-answer-expired")
+
+
 async def forget_answers(shop: Shop, runtime: Runtime) -> None:
     """Three days later, answers are kept no more."""
     shop.clock.move(timedelta(hours=73))

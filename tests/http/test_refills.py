@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.catalog import service as catalog
-from app.core import gauges
+from app.core import gauges, idempotency
 from app.core.clock import Clock
 from app.core.runtime import Runtime
 from app.orders.refill_moves import POLL_MAX, REFILL, REFILL_FOLLOW
@@ -38,9 +38,10 @@ class Shop:
     service_id: int
     order_id: int
 
-    async def ask(self, order_id: int | None = None) -> httpx.Response:
+    async def ask(self, order_id: int | None = None, *, key: str | None = None) -> httpx.Response:
         path = f"/v1/orders/{order_id or self.order_id}/refills"
-        return await self.client.post(path, headers=self.reseller.headers)
+        headers = self.reseller.headers | ({"Idempotency-Key": key} if key else {})
+        return await self.client.post(path, headers=headers)
 
     async def made(self) -> dict[str, Any]:
         answer = await self.ask()
@@ -210,6 +211,20 @@ class TestWhatIsRefused:
         shop = await open_shop(refill_days=0)
         shop.clock.move(timedelta(days=3000))
         await shop.made()
+
+    @pytest.mark.refuses("createRefill", "idempotency-key-reused")
+    @pytest.mark.refuses("createRefill", "idempotency-answer-expired")
+    async def test_repeated_under_a_key_it_is_the_same_refill(
+        self, shop: Shop, runtime: Runtime
+    ) -> None:
+        first, second = [await shop.ask(key="a-key") for _ in range(2)]
+        assert (second.status_code, second.content) == (201, first.content)
+        assert second.headers["location"] == first.headers["location"]
+        problem(await shop.ask(1, key="a-key"), 422, "idempotency-key-reused")
+        shop.clock.move(timedelta(hours=73))
+        async with runtime.uow.begin() as session:
+            await idempotency.forget_old(session)
+        problem(await shop.ask(key="a-key"), 409, "idempotency-answer-expired")
 
     @pytest.mark.refuses("createRefill", "refill-open")
     async def test_there_is_one_refill_at_a_time(self, shop: Shop) -> None:
