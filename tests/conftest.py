@@ -11,7 +11,7 @@ from tests.fixtures.database import database_url, shared_database, template  # n
 from tests.fixtures.running import another_runtime, clock, runtime, settings, shared_engine  # noqa: E402
 from tests.fixtures.servers import servers, stack  # noqa: E402
 from tests.fixtures.sockets import sockets_stay_local  # noqa: E402
-from tests.fixtures.supplying import simulator, simulator_server, worker  # noqa: E402
+from tests.fixtures.supplying import background, simulator, simulator_server, worker  # noqa: E402
 from tests.fixtures.web import another_client, app, built_app, client, client_from  # noqa: E402
 from tests.fixtures.world import world  # noqa: E402
 
@@ -36,6 +36,7 @@ __all__ = [
     "another_client",
     "another_runtime",
     "app",
+    "background",
     "built_app",
     "client",
     "client_from",

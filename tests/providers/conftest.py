@@ -21,7 +21,7 @@ from app.providers.wire import Wire
 from app.simulator.journal import Journal
 from app.simulator.orders import Pace
 from app.simulator.provider import Provider
-from app.simulator.server import in_background
+from app.simulator.server import BackgroundServer
 
 KEY: Final = "the-right-key"
 LINK: Final = "https://example.com/p/1"
@@ -83,10 +83,10 @@ class Bench:
 
 
 @pytest.fixture
-def origin() -> Iterator[str]:
+def origin(background: BackgroundServer) -> Iterator[str]:
     """A provider that delivers at once."""
     pace = Pace(units_per_second=1e9, start_delay_seconds=0, slow_byte_seconds=0.002)
-    with in_background(Provider(Journal(None), pace=pace, key=KEY)) as addresses:
+    with background.serving(Provider(Journal(None), pace=pace, key=KEY)) as addresses:
         yield addresses.provider_url.removesuffix("/api/v2")
 
 
