@@ -20,12 +20,12 @@ STACKS = ("tests/faults/", "tests/cli/test_whole_stack.py")
 
 
 class StacksTogether(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """Hands out test by test, but for those of STACKS. `--dist loadgroup` does not group with this
-    release of pytest (pytest-xdist issue 1386).
+    """Hands out function by function, with all its parameters, but for those of STACKS.
+    `--dist loadgroup` does not group with this release of pytest (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stacks" if nodeid.startswith(STACKS) else nodeid
+        return "stacks" if nodeid.startswith(STACKS) else nodeid.partition("[")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> StacksTogether:
