@@ -7,7 +7,7 @@ from xdist.scheduler import LoadScopeScheduling
 pytest.register_assert_rewrite("tests.fixtures")
 
 from tests.fixtures import profiles  # noqa: E402, F401 - registers them
-from tests.fixtures.database import database_url, shared_database, template  # noqa: E402
+from tests.fixtures.database import copies, database_url, shared_database, template  # noqa: E402
 from tests.fixtures.running import another_runtime, clock, runtime, settings, shared_engine  # noqa: E402
 from tests.fixtures.servers import servers, stack  # noqa: E402
 from tests.fixtures.sockets import sockets_stay_local  # noqa: E402
@@ -41,6 +41,7 @@ __all__ = [
     "client",
     "client_from",
     "clock",
+    "copies",
     "database_url",
     "runtime",
     "servers",
