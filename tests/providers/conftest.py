@@ -22,6 +22,7 @@ from app.simulator.journal import Journal
 from app.simulator.orders import Pace
 from app.simulator.provider import Provider
 from app.simulator.server import BackgroundServer
+from tests.fixtures.sockets import PLAIN_HTTP
 
 KEY: Final = "the-right-key"
 LINK: Final = "https://example.com/p/1"
@@ -100,7 +101,8 @@ async def benches(name: str, origin: str) -> AsyncIterator[Bench]:
         currency="USD",
         timeouts=FAST,
     )
-    async with Wire() as wire, httpx.AsyncClient(base_url=origin, trust_env=False) as control:
+    control = httpx.AsyncClient(base_url=origin, trust_env=False, verify=PLAIN_HTTP)
+    async with Wire() as wire, control:
         yield Bench(get_adapter(name, wire), account, control)
 
 
