@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
@@ -140,6 +141,7 @@ async def _too_many(request: Request, _error: Exception) -> Response:
     return problems.problem_response(request, RateLimited(retry_after_seconds=60))
 
 
+@cache
 def openapi_documents() -> dict[str, dict[str, Any]]:
     """The two documents by file name: what resellers may call, and what operators may."""
     return {

@@ -7,11 +7,11 @@ from xdist.scheduler import LoadScopeScheduling
 pytest.register_assert_rewrite("tests.fixtures")
 
 from tests.fixtures import profiles  # noqa: E402, F401 - registers them
-from tests.fixtures.database import database_url, shared_database, template  # noqa: E402
+from tests.fixtures.database import copies, database_url, shared_database, template  # noqa: E402
 from tests.fixtures.running import another_runtime, clock, runtime, settings, shared_engine  # noqa: E402
 from tests.fixtures.servers import servers, stack  # noqa: E402
 from tests.fixtures.sockets import sockets_stay_local  # noqa: E402
-from tests.fixtures.supplying import simulator, simulator_server, worker  # noqa: E402
+from tests.fixtures.supplying import background, simulator, simulator_server, worker  # noqa: E402
 from tests.fixtures.web import another_client, app, built_app, client, client_from  # noqa: E402
 from tests.fixtures.world import world  # noqa: E402
 
@@ -20,12 +20,12 @@ STACKS = ("tests/faults/", "tests/cli/test_whole_stack.py")
 
 
 class StacksTogether(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """Hands out test by test, but for those of STACKS. `--dist loadgroup` does not group with this
-    release of pytest (pytest-xdist issue 1386).
+    """Hands out function by function, with all its parameters, but for those of STACKS.
+    `--dist loadgroup` does not group with this release of pytest (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stacks" if nodeid.startswith(STACKS) else nodeid
+        return "stacks" if nodeid.startswith(STACKS) else nodeid.partition("[")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> StacksTogether:
@@ -36,10 +36,12 @@ __all__ = [
     "another_client",
     "another_runtime",
     "app",
+    "background",
     "built_app",
     "client",
     "client_from",
     "clock",
+    "copies",
     "database_url",
     "runtime",
     "servers",

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.simulator.application import create_app
@@ -20,6 +22,7 @@ from app.simulator.sending import ABORT
 
 API_PATH: Final = "/api/v2"
 _START_SECONDS_MAX: Final = 10.0
+_NOBODY: Final = Response("Nobody is served here.", status_code=503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +48,57 @@ def run(
         Journal(state_file), pace=pace, key=key, seed=seed, balance_micros=balance_micros
     )
     try:
-        uvicorn.Server(_config(provider, host, port)).run()
+        uvicorn.Server(_config(create_app(provider), host, port)).run()
     finally:
         provider.close()
 
 
+class BackgroundServer:
+    """A server in a thread beside a test. What it serves changes while it runs: each provider is a
+    new one, but to start and stop a server for it would take longer than most tests.
+    """
+
+    def __init__(self, port: int) -> None:
+        base = f"http://127.0.0.1:{port}"
+        self._addresses = Addresses(f"{base}{API_PATH}", f"{base}/control")
+        self._application: ASGIApp = _NOBODY
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._application(scope, receive, send)
+
+    @contextmanager
+    def serving(self, provider: Provider) -> Iterator[Addresses]:
+        """Until the block ends it is this provider that answers."""
+        self._application = create_app(provider)
+        try:
+            yield self._addresses
+        finally:
+            self._application = _NOBODY
+            provider.close()
+
+
 @contextmanager
-def in_background(provider: Provider) -> Iterator[Addresses]:
-    """Serve on a free loopback port from a thread, until the block ends."""
+def background_server() -> Iterator[BackgroundServer]:
+    """Listen on a free loopback port until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(_config(provider, "127.0.0.1", 0))
+    background = BackgroundServer(listener.getsockname()[1])
+    server = uvicorn.Server(_config(background, "127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
         _await_start(server)
-        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Addresses(f"{base}{API_PATH}", f"{base}/control")
+        yield background
     finally:
         server.should_exit = server.force_exit = True
         thread.join(_START_SECONDS_MAX)
         listener.close()
-        provider.close()
+
+
+@contextmanager
+def in_background(provider: Provider) -> Iterator[Addresses]:
+    """A server of its own for this provider, until the block ends."""
+    with background_server() as background, background.serving(provider) as addresses:
+        yield addresses
 
 
 class _DroppableProtocol(HttpToolsProtocol):
@@ -76,9 +109,9 @@ class _DroppableProtocol(HttpToolsProtocol):
         self.scope["state"][ABORT] = self.transport.abort
 
 
-def _config(provider: Provider, host: str, port: int) -> uvicorn.Config:
+def _config(application: ASGIApp, host: str, port: int) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(provider),
+        application,
         host=host,
         port=port,
         http=_DroppableProtocol,

@@ -42,7 +42,9 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if "SMMOS" not in name}
+    # Without compiled modules each of the processes would spend seconds on compiling its own.
+    unwanted = ("SMMOS_", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(unwanted)}
     return subprocess.Popen(  # noqa: S603 - argv is ours, no shell
         [sys.executable, "-m", "app.cli", *arguments],
         env=environment,

@@ -27,6 +27,7 @@ from tests.faults.clients import Heard, Load, order_body
 from tests.faults.peers import environment_of
 from tests.faults.rows import REPOSITORY
 from tests.faults.waiting import LOOK_EVERY_SECONDS, until
+from tests.fixtures.sockets import PLAIN_HTTP
 
 _READY_SECONDS_MAX: Final = 90.0
 _STOPS_MAX: Final = 200
@@ -69,6 +70,7 @@ class RunningStack:
             headers={"Authorization": f"Bearer {ready['reseller_key']}"},
             event_hooks={"response": [self.heard.note]},
             trust_env=False,
+            verify=PLAIN_HTTP,
             timeout=30,
         )
 
@@ -94,7 +96,7 @@ class RunningStack:
             return self.place_many(count)
 
     def control(self, method: str, path: str, body: object = None) -> Any:
-        with httpx.Client(trust_env=False, timeout=10) as client:
+        with httpx.Client(trust_env=False, verify=PLAIN_HTTP, timeout=10) as client:
             url = self.ready()["provider_control_url"] + path
             answer = client.request(method, url, json=body)
         answer.raise_for_status()

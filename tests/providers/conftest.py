@@ -21,7 +21,8 @@ from app.providers.wire import Wire
 from app.simulator.journal import Journal
 from app.simulator.orders import Pace
 from app.simulator.provider import Provider
-from app.simulator.server import in_background
+from app.simulator.server import BackgroundServer
+from tests.fixtures.sockets import PLAIN_HTTP
 
 KEY: Final = "the-right-key"
 LINK: Final = "https://example.com/p/1"
@@ -83,10 +84,10 @@ class Bench:
 
 
 @pytest.fixture
-def origin() -> Iterator[str]:
+def origin(background: BackgroundServer) -> Iterator[str]:
     """A provider that delivers at once."""
     pace = Pace(units_per_second=1e9, start_delay_seconds=0, slow_byte_seconds=0.002)
-    with in_background(Provider(Journal(None), pace=pace, key=KEY)) as addresses:
+    with background.serving(Provider(Journal(None), pace=pace, key=KEY)) as addresses:
         yield addresses.provider_url.removesuffix("/api/v2")
 
 
@@ -100,7 +101,8 @@ async def benches(name: str, origin: str) -> AsyncIterator[Bench]:
         currency="USD",
         timeouts=FAST,
     )
-    async with Wire() as wire, httpx.AsyncClient(base_url=origin, trust_env=False) as control:
+    control = httpx.AsyncClient(base_url=origin, trust_env=False, verify=PLAIN_HTTP)
+    async with Wire() as wire, control:
         yield Bench(get_adapter(name, wire), account, control)
 
 

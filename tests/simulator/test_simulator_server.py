@@ -18,7 +18,7 @@ from app.simulator.faults import Fault
 from app.simulator.journal import Journal
 from app.simulator.orders import Pace
 from app.simulator.provider import FIRST_ORDER_ID, Provider
-from app.simulator.server import in_background
+from app.simulator.server import BackgroundServer
 
 HTTP_FAULTS = {
     Fault.HTTP_500: (500, False),
@@ -38,10 +38,10 @@ FORM = {
 
 
 @pytest.fixture
-def real() -> Iterator[tuple[Provider, httpx.AsyncClient]]:
+def real(background: BackgroundServer) -> Iterator[tuple[Provider, httpx.AsyncClient]]:
     pace = Pace(hang_seconds=30, slow_byte_seconds=0.002)
     provider = Provider(Journal(None), pace=pace)
-    with in_background(provider) as addresses:
+    with background.serving(provider) as addresses:
         base_url = addresses.provider_url.removesuffix("/api/v2")
         yield provider, httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=0.2)
 
