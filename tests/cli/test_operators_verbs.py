@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,6 +10,7 @@ from app.core.audit import AuditRow
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
 from app.operators import service as operators
+from app.supply import service as supply
 from tests.cli.conftest import Shell
 
 pytestmark = pytest.mark.committing
@@ -145,7 +147,30 @@ def test_a_provider_of_another_dialect_is_asked_for_what_that_signs_in_with(
     account = ("--currency", "USD", "--base-url", "http://127.0.0.1:9/api")
     added = shell("providers", "add", "--name", "South", "--adapter", "smoservice", *account)
     assert added.code == 0
-    by_hand = shell("providers", "add", "--name", "People", "--adapter", "manual", *account)
-    assert by_hand.code == 0
+    by_hand = shell(
+        "providers", "add", "--name", "People", "--adapter", "manual", "--currency", "USD"
+    )
+    assert by_hand.code == 0, by_hand.err
     refused = shell("providers", "add", "--name", "East", "--adapter", "telex", *account)
     assert (refused.code, "No adapter is called 'telex'" in refused.err) == (1, True)
+
+
+def test_what_currencies_are_worth_is_read_from_a_shell(shell: Shell, settings: Settings) -> None:
+    async def say() -> None:
+        async with (
+            open_runtime(settings, name="test", with_doorbell=False) as runtime,
+            runtime.uow.begin() as session,
+        ):
+            for number, currency in enumerate(("EUR", "GBP", "EUR"), 1):
+                moment = datetime(2026, number, 1, tzinfo=UTC)
+                rate = number * 1_100_000
+                await supply.set_rate(session, currency, rate, valid_from=moment)
+
+    asyncio.run(say())
+    listed = shell("providers", "rates", "--currency", "eur")
+
+    assert [line.split() for line in listed.out.splitlines()[1:]] == [
+        ["EUR", "3.30", "2026-03-01T00:00:00Z"],
+        ["EUR", "1.10", "2026-01-01T00:00:00Z"],
+    ]
+    assert len(shell("providers", "rates", "--limit", "1").out.splitlines()) == 2
