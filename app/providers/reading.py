@@ -50,8 +50,15 @@ def micros_up(value: object) -> int:
 
 
 def micros_down(value: object) -> int:
-    """A balance in micro-units, rounded down: what we have is never overstated."""
+    """What is ours in micro-units, rounded down: it is never overstated."""
     return int((_amount(value) * MICROS).to_integral_value(rounding=ROUND_FLOOR))
+
+
+def balance_micros(value: object) -> int:
+    """Like `micros_down`, of what may be a debt as well."""
+    spelled = _number_text(value)
+    owed = spelled.removeprefix("-")
+    return micros_down(spelled) if owed == spelled else -micros_up(owed)
 
 
 def integer(value: object) -> int:

@@ -302,6 +302,8 @@ async def test_more_ids_than_a_batch_are_a_mistake_and_none_ask_nothing() -> Non
         ({"balance": 0.1}, ProviderBalance(100_000, "EUR")),
         ({"balance": "0.0000019"}, ProviderBalance(1, "EUR")),
         ({"balance": "0", "error": None}, ProviderBalance(0, "EUR")),
+        ({"balance": "-5.2000001"}, ProviderBalance(-5_200_001, "EUR")),
+        ({"balance": -5.2}, ProviderBalance(-5_200_000, "EUR")),
     ],
 )
 async def test_a_balance_is_exact_and_never_overstated(
@@ -312,7 +314,7 @@ async def test_a_balance_is_exact_and_never_overstated(
     assert provider.asked == [{"key": KEY, "action": "balance"}]
 
 
-@pytest.mark.parametrize("body", [{}, {"balance": "a lot"}, {"balance": "-1"}, {"balance": None}])
+@pytest.mark.parametrize("body", [{}, {"balance": "a lot"}, {"balance": "--1"}, {"balance": None}])
 async def test_a_balance_that_cannot_be_read_is_no_balance(body: object) -> None:
     with pytest.raises(ProviderUnreachable) as raised:
         await Provider(body).adapter().balance(ACCOUNT)

@@ -35,7 +35,7 @@ from app.providers.protocol import (
     Unconfirmed,
     Unreadable,
 )
-from app.providers.reading import NotReadable, lower_keys, micros_down
+from app.providers.reading import NotReadable, balance_micros, lower_keys
 from app.providers.reply import Reply
 from app.providers.unoffered import Unoffered
 from app.providers.wire import (
@@ -186,7 +186,7 @@ class PanelV2(Unoffered):
         try:
             said = lower_keys(reply.object())
             currency = answers.currency(said.get("currency")) or account.currency
-            return ProviderBalance(micros_down(said.get("balance")), currency)
+            return ProviderBalance(balance_micros(said.get("balance")), currency)
         except NotReadable as error:
             raise ProviderUnreachable(TroubleKind.UNREADABLE, f"The balance: {error}") from error
 
