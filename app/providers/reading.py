@@ -12,7 +12,10 @@ AMOUNT_MAX: Final = Decimal(10**12)
 
 _NUMBER_CHARS_MAX: Final = 40
 _INTEGER_MAX: Final = 2**63 - 1
-_PLAIN_DECIMAL: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20}", re.ASCII)
+# PHP writes what is small as 1.0E-5, also in a text.
+_PLAIN_DECIMAL: Final = re.compile(
+    r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(E-[0-9]{1,2})?", re.ASCII | re.IGNORECASE
+)
 _PLAIN_INTEGER: Final = re.compile(r"-?[0-9]{1,19}(\.0{1,10})?", re.ASCII)
 _TRUE_WORDS: Final = frozenset({"1", "true", "yes"})
 

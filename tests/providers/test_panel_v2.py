@@ -205,6 +205,8 @@ async def test_a_batch_is_asked_once_and_answers_every_id() -> None:
         ({"remains": "9" * 30, "start_count": True}, None, None, 278_190),
         ({"charge": "0.0000001"}, 157, 3572, 1),
         ({"charge": ".5"}, 157, 3572, 500_000),
+        ({"charge": "1.0E-5"}, 157, 3572, 10),
+        ({"charge": "2.5e-05"}, 157, 3572, 25),
     ],
 )
 async def test_numbers_are_read_as_they_come_or_not_at_all(
@@ -347,6 +349,7 @@ async def test_the_catalogue_is_read_and_what_cannot_be_read_is_left_out() -> No
         SERVICE | {"service": "a,b"},
     ]
     loose = {"Service": "2b", "Name": 7, "Type": "package", "Rate": 1.5, "Min": 1, "Max": 1}
+    loose |= {"Category": None}
     entries = await Provider([SERVICE, *spoilt, loose]).adapter().services(ACCOUNT)
 
     assert [entry.service for entry in entries] == ["1", "2b"]

@@ -135,7 +135,7 @@ def catalog_entry(item: object) -> CatalogEntry:
         service=text(said.get("service")),
         name=excerpt(text(said.get("name")), (), limit=_NAME_CHARS_MAX),
         service_type=excerpt(text(said.get("type")), (), limit=_WORD_CHARS_MAX),
-        category=excerpt(text(said.get("category", "")), (), limit=_NAME_CHARS_MAX),
+        category=excerpt(text(said.get("category") or ""), (), limit=_NAME_CHARS_MAX),
         rate_micros=micros_up(said.get("rate")),
         min=integer(said.get("min")),
         max=integer(said.get("max")),
