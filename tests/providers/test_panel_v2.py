@@ -239,6 +239,23 @@ async def test_a_provider_that_answers_one_id_without_a_list_is_understood(
     assert said.state == ProviderState.COMPLETED
 
 
+async def test_a_list_of_entries_that_name_their_orders_is_understood() -> None:
+    body = [
+        full("Partial", order=1),
+        {"Order": "2", "error": "Incorrect order ID"},
+        full("Completed", order=3),
+        full("Canceled", order=3),
+        full("Completed"),
+        "nonsense",
+    ]
+    answers = await Provider(body).status_of("1", "2", "3", "4")
+    first = answers.pop("1")
+    assert isinstance(first, Progress)
+    assert (first.state, first.remains) == (ProviderState.PARTIAL, 157)
+    assert isinstance(answers.pop("3"), Unreadable)
+    assert answers == {"2": IdUnknown(), "4": IdUnknown(told=False)}
+
+
 async def test_a_subscription_tells_of_its_posts() -> None:
     body = {"7": full("Active", posts="3", remains=None), "8": full("Completed")}
     answers = await Provider(body).status_of("7", "8")
@@ -262,6 +279,7 @@ async def test_a_subscription_tells_of_its_posts() -> None:
         (b"<html>", 404, TroubleKind.UNREADABLE),
         ({"1": {}}, 404, TroubleKind.UNREADABLE),
         ([], 200, TroubleKind.UNREADABLE),
+        ([{"order": 9, "status": "Completed"}], 200, TroubleKind.UNREADABLE),
         (b'{"1": {"remains": NaN}}', 200, TroubleKind.UNREADABLE),
         (b"<html>", 502, TroubleKind.SERVER),
         ({"error": "Invalid API key"}, 503, TroubleKind.SERVER),

@@ -103,7 +103,10 @@ class PanelV2(Unoffered):
             error = reply.error()
             if error is not None and error_texts.says_order_unknown(error):
                 return Spoilt(IdUnknown(), reply.received_at)
-            said = reply.object()
+            content = reply.content()
+            listed = answers.statuses_in(content, ids) if isinstance(content, list) else {}
+            # A list that tells of none of them is no answer.
+            said = listed or reply.object()
             if len(ids) == 1 and any(key.lower() == "status" for key in said):
                 said = {ids[0]: said}
             return {
