@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 import typer
@@ -26,8 +27,9 @@ from app.providers.wire import Wire
 from app.supply import service as supply
 from app.supply.bounds import bound_of
 from app.supply.models import Provider
-from app.supply.schemas import ProviderCreate
+from app.supply.schemas import ProviderCreate, ProviderRead
 from app.supply.service import PauseReason
+from app.web.schemas import MoneyRead
 
 commands = typer.Typer()
 provider_commands = typer.Typer(help="Our accounts with providers.", no_args_is_help=True)
@@ -123,6 +125,32 @@ def _row(provider: Provider) -> list[str]:
         "" if balance is None else f"{balance} {provider.currency}",
         provider.base_url,
     ]
+
+
+@provider_commands.command("show")
+def show_provider(provider_id: ProviderId) -> None:
+    """One account with all that was set for it: limits, low balance, what may be evidence."""
+    asyncio.run(_show_provider(provider_id))
+
+
+async def _show_provider(provider_id: str) -> None:
+    async with transaction() as (_, session):
+        read = ProviderRead.of(await supply.get_public(session, provider_id))
+    print_table("Provider", ["field", "value"], [[name, _told(said)] for name, said in read])
+
+
+def _told(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case MoneyRead():
+            return f"{value.amount} {value.currency}"
+        case datetime():
+            return rfc3339(value)
+        case _:
+            return str(value)
 
 
 @provider_commands.command("pause")

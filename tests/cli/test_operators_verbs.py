@@ -110,6 +110,9 @@ def test_a_revoked_key_stays_revoked(shell: Shell) -> None:
     assert shell("keys", "revoke", reseller, key).code == 0
     assert shell("keys", "revoke", reseller, key).code == 0
     assert shell("keys", "revoke", reseller, "key_nope").code == 1
+    [_, listed] = shell("keys", "list", reseller).out.splitlines()
+    assert listed.split()[:3] == [key, "shop", "live"]
+    assert len(re.findall(r"\d{4}-\d\d-\d\dT", listed)) == 2  # made and revoked
 
 
 def test_an_operator_is_added_with_a_key_that_is_shown_once(shell: Shell) -> None:
@@ -131,6 +134,9 @@ def test_a_provider_is_added_paused_and_resumed_and_its_key_is_never_shown(
 
     assert "is paused" in shell("providers", "pause", provider).out
     assert "operator" in shell("providers", "list").out
+    lines = [line.split() for line in shell("providers", "show", provider).out.splitlines()]
+    for told in (["pause_reason", "operator"], ["calls_per_minute", "60"], ["may_probe_ids", "no"]):
+        assert told in lines
     assert "is active" in shell("providers", "resume", provider).out
     asked = shell("providers", "balance", provider)
     assert (asked.code, "North did not answer" in asked.err) == (1, True)
