@@ -116,6 +116,8 @@ class TestImport:
             ({"provider_id": "nobody"}, "provider_service"),
             ({"provider_service": "odd"}, "provider_service"),
             ({"provider_service": "twice"}, "provider_service"),
+            ({"provider_service": "none"}, "provider_service"),
+            ({"provider_service": "heaps"}, "provider_service"),
             ({"markup": None}, "markup"),
         ],
     )
@@ -130,7 +132,9 @@ class TestImport:
     ) -> None:
         provider = await world.provider()
         twice = (entry("twice"), entry("twice"))
-        await sync(runtime, provider, entry("7"), entry("9"), entry("odd", service_type="Odd"))
+        unsold = (entry("none", min=0, max=0), entry("heaps", min=10**9, max=10**10))
+        odd = entry("odd", service_type="Odd")
+        await sync(runtime, provider, entry("7"), entry("9"), odd, *unsold)
         await sync(runtime, provider, *twice)
         body = {"services": [wanted(provider, "9"), wanted(provider, **fields)]}
 
