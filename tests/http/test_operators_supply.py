@@ -92,7 +92,7 @@ class TestProviders:
         self, client: httpx.AsyncClient, world: World
     ) -> None:
         operator = await world.operator()
-        body = {"name": "People", "adapter": "manual", "currency": "USD"}
+        body: dict[str, Any] = {"name": "People", "adapter": "manual", "currency": "USD"}
 
         made = await call(client, operator, "POST", "/providers", body)
         assert made.status_code == 201, made.text

@@ -69,7 +69,7 @@ TIKTOK: Final = Platform(
         Form("/embed/v2|v3/{id}", Target.VIDEO, "/video/{id}"),
         Form("/player/v1/{id}", Target.VIDEO, "/video/{id}"),
         Form("/share/video/{id}", Target.VIDEO, "/video/{id}"),
-        # Posts of photos have numbers of the same row, and open under either word.
+        # A post of photos is numbered as videos are, and opens under either word.
         Form("/@{name}/photo/{id}", Target.VIDEO, "/video/{id}"),
         Form("/photo/{id}", Target.VIDEO, "/video/{id}"),
         Form("/@{name}/playlist/{list}", Target.PLAYLIST, "/@{name}/playlist/{list}"),
