@@ -109,6 +109,7 @@ async def _prepare(session: Session, wanted: Wanted, selling_currency: str) -> _
     our_type = type_of_wire(found.type)
     if our_type is None:
         raise _CannotImport("provider_service", f"is of a type that we do not sell: {found.type}")
+    _refuse_unsellable(found, our_type)
     provider = await supply.get(session, found.provider_id)
     if not supply.takes(provider.adapter, our_type):
         raise _CannotImport("provider_service", f"is of a type that it cannot take: {our_type}")
@@ -120,6 +121,14 @@ async def _prepare(session: Session, wanted: Wanted, selling_currency: str) -> _
         raise _CannotImport("provider_id", f"bills in {provider.currency}, which has no rate yet")
     cost = converted_rounded_up(Money(found.rate_micros), rate_micros=to_ours)
     return _Ready(wanted, provider, found, our_type, rule, cost)
+
+
+def _refuse_unsellable(found: ProviderService, our_type: ServiceType) -> None:
+    least, most = found.min_quantity, found.max_quantity
+    low, high = sellable_bounds(least, most)
+    if FORMS[our_type].billable is not Unit.ONE and not least <= low <= high <= most:
+        rule = f"takes {least} to {most}, which is nothing that can be sold"
+        raise _CannotImport("provider_service", rule)
 
 
 async def _make(session: Session, ready: _Ready, by: Actor) -> Service:

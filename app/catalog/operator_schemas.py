@@ -103,7 +103,7 @@ class ServiceCreate(InputModel):
     type: ServiceType
     tier: Tier = Tier.STANDARD
     rate: MoneyText = Field(description="The price of `price_unit` units, a decimal string.")
-    price_unit: Literal[1, 1000] = 1000
+    price_unit: Literal[1, 1000] = Field(1000, description="1 for a package, 1000 for all else.")
     min_quantity: Quantity
     max_quantity: Quantity
     markup_basis_points: StrictInt = Field(0, ge=-10_000, le=1_000_000)

@@ -192,6 +192,9 @@ async def create(session: Session, fields: dict[str, Any], *, by: Actor = THE_HO
     """Add a service, off sale: it is put on sale once it is attested. Its price is on record."""
     service = Service(**fields, state=ServiceState.OFF_SALE, created_at=now_of(session))
     _refuse_contradictions(service)
+    if service.price_unit == 1 and FORMS[ServiceType(service.type)].billable is not Unit.ONE:
+        # API v2 has no word for another unit, and providers list the price of a thousand.
+        raise InvalidInput(errors=(FieldProblem("/price_unit", "is 1000 for all but packages"),))
     session.add(service)
     await session.flush()  # the number comes from the database
     await _record_price(session, service, PriceReason.CREATED, by)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from app.catalog import finding_repository, mirror_repository, repository
 from app.catalog.errors import RouteExists, RouteQuarantined
-from app.catalog.models import Route
+from app.catalog.mirror_models import ProviderService
+from app.catalog.models import Route, Service
 from app.catalog.service import ROUTES_PER_SERVICE_MAX, get
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
@@ -16,7 +17,7 @@ from app.core.ids import new_id, parse_public_id, public_id
 from app.core.logging import get_logger
 from app.core.money import Money
 from app.core.uow import now_of
-from app.providers.forms import ServiceType
+from app.providers.forms import FORMS, ServiceType, Unit, type_of_wire
 from app.supply import service as supply
 
 log = get_logger(__name__)
@@ -38,7 +39,8 @@ async def add_route(
     link_exclusive: bool = True,
 ) -> Route:
     """Let a provider's service deliver one of ours. Raises RouteExists for a second time, and
-    InvalidInput for a provider that cannot take orders of the service's type.
+    InvalidInput for a provider that cannot take orders of the service's type, or that is known to
+    sell this as another type or within narrower bounds.
 
     Over what stands in quarantine the route is closed until that is over, and over what its
     provider sells no more until an operator opens it.
@@ -51,7 +53,10 @@ async def add_route(
     if len(await routes_of(session, service_id)) >= ROUTES_PER_SERVICE_MAX:
         limit = f"a service has at most {ROUTES_PER_SERVICE_MAX} routes"
         raise InvalidInput(errors=(FieldProblem("/provider_service", limit),))
-    closed_reason = await _closed_from_the_start(session, provider_id, provider_service)
+    mirrored = await mirror_repository.find(session, provider_id, provider_service)
+    if mirrored is not None:
+        _refuse_what_it_does_not_sell(sold, mirrored)
+    closed_reason = await _closed_from_the_start(session, provider_id, provider_service, mirrored)
     route = Route(
         id=new_id(),
         service_id=service_id,
@@ -69,12 +74,26 @@ async def add_route(
     return route
 
 
+def _refuse_what_it_does_not_sell(sold: Service, mirrored: ProviderService) -> None:
+    """Orders that the provider would refuse are not sold: what it lists says so beforehand."""
+    ours, theirs = ServiceType(sold.type), type_of_wire(mirrored.type)
+    rules = []
+    if theirs is not None and theirs is not ours:
+        rules.append(f"is of the type {theirs} at this provider, and the service of {ours}")
+    low, high = mirrored.min_quantity, mirrored.max_quantity
+    is_counted = FORMS[ours].billable is not Unit.ONE
+    if is_counted and not low <= sold.min_quantity <= sold.max_quantity <= high:
+        said = f"{sold.min_quantity} to {sold.max_quantity}"
+        rules.append(f"takes {low} to {high} at this provider, and the service sells {said}")
+    if rules:
+        raise InvalidInput(errors=tuple(FieldProblem("/provider_service", one) for one in rules))
+
+
 async def _closed_from_the_start(
-    session: Session, provider_id: UUID, provider_service: str
+    session: Session, provider_id: UUID, provider_service: str, mirrored: ProviderService | None
 ) -> str | None:
     if await finding_repository.stands(session, provider_id, provider_service):
         return QUARANTINE
-    mirrored = await mirror_repository.find(session, provider_id, provider_service)
     return VANISHED if mirrored is not None and mirrored.gone_at is not None else None
 
 

@@ -224,30 +224,30 @@ async def _import(item: ImportItem) -> None:
 @catalogue_commands.command("on-unknown")
 def set_on_unknown(
     service_id: Annotated[int, typer.Argument(help="The number of a service.", min=1)],
-    policy: Annotated[OnUnknown, typer.Argument(help="What becomes of an order nobody can find.")],
+    policy: Annotated[
+        OnUnknown | None, typer.Argument(help="What becomes of an order nobody can find.")
+    ] = None,
     hours: Annotated[
         int | None, typer.Option(help="For write_off: how long after sending.", min=1, max=720)
     ] = None,
 ) -> None:
-    """Hold such orders until a person knows more, or give the money back in time."""
+    """Hold such orders until a person knows more, or give the money back in time; without a word
+    it tells what is done now.
+    """
+    said = {"on_unknown": policy, "write_off_hours": hours}
     body = checked(
-        ServiceChange,
-        on_unknown=policy,
-        **({} if hours is None else {"write_off_hours": hours}),
+        ServiceChange, **{name: value for name, value in said.items() if value is not None}
     )
     asyncio.run(_set_on_unknown(service_id, body))
 
 
 async def _set_on_unknown(service_id: int, body: ServiceChange) -> None:
     async with transaction() as (_, session):
-        service = await catalog.change(session, service_id, body.columns(), by=actor())
-        await audit.record(
-            session,
-            actor(),
-            "service.change",
-            f"service:{service_id}",
-            body.model_dump(mode="json", exclude_none=True),
-        )
+        service = await catalog.get(session, service_id)
+        changes = body.model_dump(mode="json", exclude_none=True)
+        if changes:
+            service = await catalog.change(session, service_id, body.columns(), by=actor())
+            await audit.record(session, actor(), "service.change", f"service:{service_id}", changes)
     written_off = service.on_unknown == OnUnknown.WRITE_OFF
     print(f"written off after {service.write_off_hours} hours" if written_off else "held")
 

@@ -11,13 +11,14 @@ from app.cli.context import actor, transaction
 from app.cli.inputs import checked
 from app.cli.output import print_table
 from app.core import audit
+from app.core.clock import rfc3339
 from app.core.money import Money
 from app.ledger import service as ledger
 from app.operators import service as operators
 from app.operators.permissions import Role
 from app.operators.schemas import OperatorCreate
 from app.resellers import service as resellers
-from app.resellers.models import Mode
+from app.resellers.models import ApiKey, Mode
 from app.resellers.schemas import OperatorApiKeyCreate, ResellerCreate
 from app.resellers.scopes import Scope
 
@@ -123,10 +124,38 @@ async def _make_key(reseller_id: str, body: OperatorApiKeyCreate) -> None:
     print(f"{public}\nkey, shown this once: {minted.text}")
 
 
+@key_commands.command("list")
+def list_keys(reseller_id: ResellerId, limit: Page = 50) -> None:
+    """The keys to both of a reseller's books, newest first; no secret is shown."""
+    asyncio.run(_list_keys(reseller_id, limit))
+
+
+async def _list_keys(reseller_id: str, limit: int) -> None:
+    async with transaction() as (_, session):
+        reseller = await resellers.get_public(session, reseller_id)
+        found = await resellers.keys_of(session, reseller.id, after=None, limit=limit)
+    columns = ["id", "name", "book", "ends with", "scopes", "from", "made", "expires", "revoked"]
+    print_table("", columns, [_key_row(key, mode) for key, mode in found])
+
+
+def _key_row(key: ApiKey, mode: Mode) -> list[str]:
+    return [
+        resellers.public_key_id(key.id),
+        key.name,
+        mode,
+        key.last4,
+        " ".join(key.scopes),
+        " ".join(key.allowed_cidrs) or "anywhere",
+        rfc3339(key.created_at),
+        rfc3339(key.expires_at) if key.expires_at else "",
+        rfc3339(key.revoked_at) if key.revoked_at else "",
+    ]
+
+
 @key_commands.command("revoke")
 def revoke_key(
     reseller_id: ResellerId,
-    key_id: Annotated[str, typer.Argument(help="As it was shown when made, key_…")],
+    key_id: Annotated[str, typer.Argument(help="As `keys list` shows it, key_…")],
     mode: Annotated[Mode, typer.Option(help="Which book it opens.")] = Mode.LIVE,
 ) -> None:
     """End a key at once; revoking it again changes nothing."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 import typer
@@ -16,6 +17,7 @@ from app.cli.output import print_table
 from app.cli.reconciling import reconcile
 from app.cli.refusals import CommandFailed
 from app.core import audit
+from app.core.clock import rfc3339
 from app.core.db import Session
 from app.core.money import Money
 from app.core.settings import load_settings
@@ -25,14 +27,16 @@ from app.providers.wire import Wire
 from app.supply import service as supply
 from app.supply.bounds import bound_of
 from app.supply.models import Provider
-from app.supply.schemas import ProviderCreate
+from app.supply.schemas import ProviderCreate, ProviderRead
 from app.supply.service import PauseReason
+from app.web.schemas import MoneyRead
 
 commands = typer.Typer()
 provider_commands = typer.Typer(help="Our accounts with providers.", no_args_is_help=True)
 commands.add_typer(provider_commands, name="providers")
 provider_commands.command("reconcile")(reconcile)
 
+Shown = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
 ProviderId = Annotated[str, typer.Argument(help="As `providers list` shows it, prv_…")]
 Said = TypeVar("Said")
 
@@ -40,8 +44,10 @@ Said = TypeVar("Said")
 @provider_commands.command("add")
 def add_provider(
     name: Annotated[str, typer.Option(help="What you call it.")],
-    base_url: Annotated[str, typer.Option(help="Where its API answers.")],
     currency: Annotated[str, typer.Option(help="What it bills in, such as USD.")],
+    base_url: Annotated[
+        str | None, typer.Option(help="Where its API answers; not for `manual`.")
+    ] = None,
     adapter: Annotated[str, typer.Option(help="Its dialect.")] = "panel_v2",
     in_flight_max: Annotated[int, typer.Option(help="Orders on the wire at once.")] = 8,
     calls_per_minute: Annotated[
@@ -121,6 +127,32 @@ def _row(provider: Provider) -> list[str]:
     ]
 
 
+@provider_commands.command("show")
+def show_provider(provider_id: ProviderId) -> None:
+    """One account with all that was set for it: limits, low balance, what may be evidence."""
+    asyncio.run(_show_provider(provider_id))
+
+
+async def _show_provider(provider_id: str) -> None:
+    async with transaction() as (_, session):
+        read = ProviderRead.of(await supply.get_public(session, provider_id))
+    print_table("Provider", ["field", "value"], [[name, _told(said)] for name, said in read])
+
+
+def _told(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case MoneyRead():
+            return f"{value.amount} {value.currency}"
+        case datetime():
+            return rfc3339(value)
+        case _:
+            return str(value)
+
+
 @provider_commands.command("pause")
 def pause_provider(provider_id: ProviderId) -> None:
     """Hand it no more orders; those that it has are followed on."""
@@ -192,6 +224,25 @@ async def _declare_evidence(provider_id: str, evidence: supply.Evidence) -> None
         changed = await supply.get(session, provider.id)
     rows = [[name, "yes" if getattr(changed, name) else "no"] for name in asdict(evidence)]
     print_table(changed.name, ["declared", "so"], rows)
+
+
+@provider_commands.command("rates")
+def list_rates(
+    currency: Annotated[str | None, typer.Option(help="Only of this one, such as EUR.")] = None,
+    limit: Shown = 50,
+) -> None:
+    """What their currencies are worth in yours, by the moment from which it holds, latest first."""
+    asyncio.run(_list_rates(currency, limit))
+
+
+async def _list_rates(currency: str | None, limit: int) -> None:
+    async with transaction() as (runtime, session):
+        found = await supply.rate_page(
+            session, currency=currency and currency.upper(), after=None, limit=limit
+        )
+    columns = ["currency", f"worth in {runtime.settings.currency}", "from"]
+    rows = [[one.currency, str(Money(one.rate_micros)), rfc3339(one.valid_from)] for one in found]
+    print_table("", columns, rows)
 
 
 @provider_commands.command("services")

@@ -85,6 +85,21 @@ async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[
     return (await session.scalars(statement)).all()
 
 
+async def keys_page(
+    session: Session, operator_id: UUID, *, after: UUID | None, limit: int
+) -> Sequence[OperatorKey]:
+    """Newest first, revoked ones included."""
+    statement = (
+        select(OperatorKey)
+        .where(OperatorKey.operator_id == operator_id)
+        .order_by(OperatorKey.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(OperatorKey.id < after)
+    return (await session.scalars(statement)).all()
+
+
 async def audit_page(session: Session, *, before: int | None, limit: int) -> Sequence[AuditRow]:
     """Newest first."""
     statement = select(AuditRow).order_by(AuditRow.seq.desc()).limit(limit)

@@ -10,7 +10,6 @@ from app.core import audit
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import NotFound
-from app.core.ids import public_id
 from app.operators import service
 from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.errors import OperatorEmailTaken
@@ -21,6 +20,8 @@ from app.operators.schemas import (
     OperatorCreate,
     OperatorKeyCreate,
     OperatorKeyMade,
+    OperatorKeyPage,
+    OperatorKeyRead,
     OperatorPage,
     OperatorRead,
 )
@@ -66,6 +67,27 @@ async def operator_create_operator(
     return await runtime.uow.run(transaction)
 
 
+@router.get(
+    "/operators/{operator_id}/keys",
+    responses=refusals(*GUARDED, NotFound, CursorInvalid, ValidationFailed),
+)
+@needs(Permission.OPERATORS_WRITE)
+async def operator_list_operator_keys(
+    operator_id: str,
+    operator: OperatorDep,
+    runtime: RuntimeDep,
+    limit: Annotated[Limit, Query()] = PAGE_DEFAULT,
+    cursor: Annotated[Cursor, Query()] = None,
+) -> OperatorKeyPage:
+    """The keys of one person, newest first, without their secrets."""
+    page = Page(runtime.cursors, f"operator-keys|{operator.owner}|{operator_id}", limit, cursor)
+    async with runtime.uow.begin() as session:
+        person = await service.get_public(session, operator_id)
+        rows = await service.keys_page(session, person.id, after=page.after_uuid(), limit=page.read)
+    shown, next_cursor = page.cut(rows, lambda row: row.id)
+    return OperatorKeyPage(data=[OperatorKeyRead.of(row) for row in shown], next_cursor=next_cursor)
+
+
 @router.post(
     "/operators/{operator_id}/keys", status_code=201, responses=refusals(*GUARDED, *BODY, NotFound)
 )
@@ -81,7 +103,7 @@ async def operator_create_operator_key(
             session, runtime.keys, person.id, name=body.name, expires_at=body.expires_at
         )
         made = OperatorKeyMade(
-            id=public_id("opk", key.id),
+            id=service.public_key_id(key.id),
             operator_id=operator_id,
             name=key.name,
             last4=key.last4,

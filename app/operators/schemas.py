@@ -9,9 +9,9 @@ import orjson
 from pydantic import EmailStr, Field
 
 from app.core.audit import AuditRow
-from app.operators.models import Operator
+from app.operators.models import Operator, OperatorKey
 from app.operators.permissions import Role
-from app.operators.service import public_operator_id
+from app.operators.service import public_key_id, public_operator_id
 from app.web.fields import Line, Moment
 from app.web.schemas import AnswerModel, InputModel
 
@@ -64,6 +64,35 @@ class OperatorKeyMade(AnswerModel):
     created_at: datetime
     expires_at: datetime | None
     key: str
+
+
+class OperatorKeyRead(AnswerModel):
+    """A key of one person, without its secret."""
+
+    id: str
+    name: str
+    last4: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    @classmethod
+    def of(cls, key: OperatorKey) -> Self:
+        return cls(
+            id=public_key_id(key.id),
+            name=key.name,
+            last4=key.last4,
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+            revoked_at=key.revoked_at,
+            last_used_at=key.last_used_at,
+        )
+
+
+class OperatorKeyPage(AnswerModel):
+    data: list[OperatorKeyRead]
+    next_cursor: str | None
 
 
 class AuditRead(AnswerModel):

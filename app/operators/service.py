@@ -22,6 +22,7 @@ from app.operators.permissions import Role
 from app.operators.repository import OperatorKeyRecord
 
 PREFIX: Final = "opr"
+KEY_PREFIX: Final = "opk"
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 
 
@@ -81,6 +82,13 @@ async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[
     return await repository.page(session, after=after, limit=limit)
 
 
+async def keys_page(
+    session: Session, operator_id: UUID, *, after: UUID | None, limit: int
+) -> Sequence[OperatorKey]:
+    """The keys of one person, newest first."""
+    return await repository.keys_page(session, operator_id, after=after, limit=limit)
+
+
 async def recognise(session: Session, lookup: str) -> OperatorKeyRecord | None:
     """What a key's look-up id stands for."""
     return await repository.find_key_record(session, lookup)
@@ -100,3 +108,7 @@ async def audit_page(session: Session, *, before: int | None, limit: int) -> Seq
 
 def public_operator_id(operator_id: UUID) -> str:
     return public_id(PREFIX, operator_id)
+
+
+def public_key_id(key_id: UUID) -> str:
+    return public_id(KEY_PREFIX, key_id)

@@ -34,6 +34,7 @@ from app.orders.settlement import (
     Bought,
     End,
     Review,
+    charge_in,
     end_order,
     is_beyond_cap,
     is_final,
@@ -280,7 +281,8 @@ async def _final(
                 data={"provider": said},
             )
             if attempt is not None:
-                await attempt_repository.keep_charge(session, attempt.id, progress.charge_micros)
+                charged = charge_in(attempt.cost_currency, progress)
+                await attempt_repository.keep_charge(session, attempt.id, charged)
                 _measure_charge(poll.provider_name, attempt, progress)
             return False
         case Review(reason=reason):
@@ -304,9 +306,8 @@ def _bought(order: Order, attempt: Attempt | None) -> Bought:
 
 def _measure_charge(provider_name: str, attempt: Attempt, progress: Progress) -> None:
     """Whether costs are what we take them for shows in what was delivered, and charged, in full."""
-    charged = progress.charge_micros
-    in_its_currency = progress.currency in {None, attempt.cost_currency}
-    if progress.state is ProviderState.COMPLETED and charged is not None and in_its_currency:
+    charged = charge_in(attempt.cost_currency, progress)
+    if progress.state is ProviderState.COMPLETED and charged is not None:
         drift = abs(charged - attempt.cost_micros)
         PROVIDER_CHARGE_EXPECTED.labels(provider_name).inc(attempt.cost_micros / MICROS_PER_UNIT)
         PROVIDER_CHARGE_DRIFT.labels(provider_name).inc(drift / MICROS_PER_UNIT)

@@ -23,7 +23,7 @@ from app.orders import attempt_repository, repository
 from app.orders.models import Attempt, Order
 from app.orders.routing import price_of_post
 from app.orders.service import FOLLOW
-from app.orders.settlement import FINAL
+from app.orders.settlement import FINAL, charge_in
 from app.orders.states import LISTENED_FOR_MAX, OrderState
 from app.providers.protocol import Capability, Progress, ProviderState, StatusAnswer
 from app.supply import service as supply
@@ -72,7 +72,8 @@ async def hear_late(
         "currency": answer.currency,
     }
     if is_final and attempt is not None:
-        await attempt_repository.keep_charge(session, attempt.id, answer.charge_micros)
+        charged = charge_in(attempt.cost_currency, answer)
+        await attempt_repository.keep_charge(session, attempt.id, charged)
         said["loss"] = _count_loss(order, attempt, answer, provider_name)
     await _observe(session, order, {"after_end": True, "provider": said})
     return not (is_final or given_up)
@@ -80,9 +81,10 @@ async def hear_late(
 
 def _count_loss(order: Order, attempt: Attempt, answer: Progress, provider_name: str) -> str | None:
     """What the provider charged beyond the cost of what was earned, in ours; None if untold."""
-    if answer.charge_micros is None or answer.currency not in {None, attempt.cost_currency}:
+    charged = charge_in(attempt.cost_currency, answer)
+    if charged is None:
         return None
-    unpaid = max(ZERO, Money(answer.charge_micros) - _paid_for(order, attempt))
+    unpaid = max(ZERO, Money(charged) - _paid_for(order, attempt))
     loss = converted_rounded_up(unpaid, rate_micros=attempt.rate_to_ours_micros)
     CLAIM_LOSSES.labels(provider_name).inc(loss.micros / MICROS_PER_UNIT)
     return str(loss)

@@ -242,11 +242,15 @@ def _told(bought: Bought, post: Money, progress: Progress) -> list[Money]:
     told: list[Money] = []
     if progress.posts is not None and progress.posts >= 0:
         told.append(Money(progress.posts * post.micros))
-    charged = progress.charge_micros
-    in_its_currency = progress.currency in {None, bought.cost_currency}
-    if charged is not None and charged >= 0 and in_its_currency and bought.cost_micros > 0:
+    charged = charge_in(bought.cost_currency, progress)
+    if charged is not None and charged >= 0 and bought.cost_micros > 0:
         told.append(sold_for_rounded_up(post, taken=charged, cost=bought.cost_micros))
     return told
+
+
+def charge_in(currency: str | None, progress: Progress) -> int | None:
+    """What the provider says that it took, if it says so in this currency: naming none means it."""
+    return progress.charge_micros if progress.currency in {None, currency} else None
 
 
 def usable_remains(units: int, remains: int | None) -> int | None:

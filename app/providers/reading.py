@@ -12,7 +12,10 @@ AMOUNT_MAX: Final = Decimal(10**12)
 
 _NUMBER_CHARS_MAX: Final = 40
 _INTEGER_MAX: Final = 2**63 - 1
-_PLAIN_DECIMAL: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20}", re.ASCII)
+# PHP writes what is small as 1.0E-5, also in a text.
+_PLAIN_DECIMAL: Final = re.compile(
+    r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(E-[0-9]{1,2})?", re.ASCII | re.IGNORECASE
+)
 _PLAIN_INTEGER: Final = re.compile(r"-?[0-9]{1,19}(\.0{1,10})?", re.ASCII)
 _TRUE_WORDS: Final = frozenset({"1", "true", "yes"})
 
@@ -50,8 +53,15 @@ def micros_up(value: object) -> int:
 
 
 def micros_down(value: object) -> int:
-    """A balance in micro-units, rounded down: what we have is never overstated."""
+    """What is ours in micro-units, rounded down: it is never overstated."""
     return int((_amount(value) * MICROS).to_integral_value(rounding=ROUND_FLOOR))
+
+
+def balance_micros(value: object) -> int:
+    """Like `micros_down`, of what may be a debt as well."""
+    spelled = _number_text(value)
+    owed = spelled.removeprefix("-")
+    return micros_down(spelled) if owed == spelled else -micros_up(owed)
 
 
 def integer(value: object) -> int:

@@ -19,6 +19,8 @@ class Dialect(NamedTuple):
     credentials: tuple[str, ...]
     capabilities: frozenset[Capability]
     ids_per_status_call: int
+    calls: bool = True
+    """Whether it calls anybody, so that an account must say where."""
 
 
 ADAPTERS: Final[Mapping[str, Dialect]] = MappingProxyType(
@@ -34,7 +36,11 @@ ADAPTERS: Final[Mapping[str, Dialect]] = MappingProxyType(
         ),
         smmos.NAME: Dialect(smmos.Smmos, ("key",), smmos.CAPABILITIES, smmos.IDS_PER_STATUS_CALL),
         manual.NAME: Dialect(
-            lambda _wire: manual.Manual(), (), manual.CAPABILITIES, manual.IDS_PER_STATUS_CALL
+            lambda _wire: manual.Manual(),
+            (),
+            manual.CAPABILITIES,
+            manual.IDS_PER_STATUS_CALL,
+            calls=False,
         ),
     }
 )

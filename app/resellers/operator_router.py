@@ -17,6 +17,8 @@ from app.resellers.errors import EmailTaken, TooManyKeys
 from app.resellers.schemas import (
     ApiKeyMade,
     OperatorApiKeyCreate,
+    OperatorApiKeyPage,
+    OperatorApiKeyRead,
     ResellerCreate,
     ResellerPage,
     ResellerRead,
@@ -76,6 +78,30 @@ async def operator_get_reseller(reseller_id: str, runtime: RuntimeDep) -> Resell
     async with runtime.uow.begin() as session:
         reseller = await service.get_public(session, reseller_id)
     return ResellerRead.of(reseller)
+
+
+@router.get(
+    "/{reseller_id}/api-keys",
+    responses=refusals(*GUARDED, NotFound, CursorInvalid, ValidationFailed),
+)
+@needs(Permission.RESELLERS_READ)
+async def operator_list_api_keys(
+    reseller_id: str,
+    operator: OperatorDep,
+    runtime: RuntimeDep,
+    limit: Annotated[Limit, Query()] = PAGE_DEFAULT,
+    cursor: Annotated[Cursor, Query()] = None,
+) -> OperatorApiKeyPage:
+    """The keys of a reseller, of both books and revoked ones too, newest first."""
+    page = Page(runtime.cursors, f"api-keys|{operator.owner}|{reseller_id}", limit, cursor)
+    async with runtime.uow.begin() as session:
+        reseller = await service.get_public(session, reseller_id)
+        rows = await service.keys_of(session, reseller.id, after=page.after_uuid(), limit=page.read)
+    shown, next_cursor = page.cut(rows, lambda row: row[0].id)
+    return OperatorApiKeyPage(
+        data=[OperatorApiKeyRead.of_mode(key, mode) for key, mode in shown],
+        next_cursor=next_cursor,
+    )
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -143,11 +143,11 @@ async def find_key(session: Session, book_id: UUID, key_id: UUID) -> ApiKey | No
 
 
 async def keys_page(
-    session: Session, book_id: UUID, *, after: UUID | None, limit: int
+    session: Session, book_ids: Collection[UUID], *, after: UUID | None, limit: int
 ) -> Sequence[ApiKey]:
     """Newest first, revoked ones included."""
     statement = (
-        select(ApiKey).where(ApiKey.book_id == book_id).order_by(ApiKey.id.desc()).limit(limit)
+        select(ApiKey).where(ApiKey.book_id.in_(book_ids)).order_by(ApiKey.id.desc()).limit(limit)
     )
     if after is not None:
         statement = statement.where(ApiKey.id < after)

@@ -169,6 +169,21 @@ class ApiKeyRead(AnswerModel):
         return cls.model_validate(_shown(key))
 
 
+class OperatorApiKeyRead(ApiKeyRead):
+    """A key as operators see it, with the book that it opens."""
+
+    mode: Mode
+
+    @classmethod
+    def of_mode(cls, key: ApiKey, mode: Mode) -> Self:
+        return cls.model_validate(_shown(key) | {"mode": mode})
+
+
+class OperatorApiKeyPage(AnswerModel):
+    data: list[OperatorApiKeyRead]
+    next_cursor: str | None
+
+
 class ApiKeyMade(ApiKeyRead):
     """A new key. `key` is shown this once and cannot be had again."""
 

@@ -214,7 +214,16 @@ async def get_key(session: Session, book_id: UUID, public_key_id: str) -> ApiKey
 async def keys_page(
     session: Session, book_id: UUID, *, after: UUID | None, limit: int
 ) -> Sequence[ApiKey]:
-    return await repository.keys_page(session, book_id, after=after, limit=limit)
+    return await repository.keys_page(session, [book_id], after=after, limit=limit)
+
+
+async def keys_of(
+    session: Session, reseller_id: UUID, *, after: UUID | None, limit: int
+) -> list[tuple[ApiKey, Mode]]:
+    """The keys of both books of a reseller, newest first, each with which book it opens."""
+    modes = {book.id: Mode(book.mode) for book in await books_of(session, reseller_id)}
+    found = await repository.keys_page(session, modes, after=after, limit=limit)
+    return [(key, modes[key.book_id]) for key in found]
 
 
 async def recognise(session: Session, lookup: str) -> KeyRecord | None:

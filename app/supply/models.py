@@ -57,7 +57,7 @@ class Provider(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     adapter: Mapped[str]
-    base_url: Mapped[str]
+    base_url: Mapped[str]  # empty where the adapter calls nobody
     credentials: Mapped[bytes] = mapped_column(LargeBinary)
     currency: Mapped[str]
     simulated: Mapped[bool] = mapped_column(Boolean)

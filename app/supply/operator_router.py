@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 
 from app.core import audit
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
+from app.core.money import Money
 from app.core.uow import now_of
 from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.supply import service
 from app.supply.errors import ProviderNameTaken
 from app.supply.schemas import (
+    ExchangeRatePage,
     ExchangeRatePut,
     ExchangeRateRead,
     ProviderChange,
@@ -30,6 +34,8 @@ from app.web.openapi import BODY, GUARDED, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit, Page
 
 router = APIRouter(prefix="/v1/operator", tags=["providers"], route_class=OperatorRoute)
+
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
 @router.get("/providers", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))
@@ -150,10 +156,44 @@ async def operator_resume_provider(
     return await runtime.uow.run(transaction)
 
 
+@router.get("/exchange-rates", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))
+@needs(Permission.SUPPLY_READ)
+async def operator_list_exchange_rates(
+    operator: OperatorDep,
+    runtime: RuntimeDep,
+    currency: Annotated[CurrencyCode | None, Query()] = None,
+    limit: Annotated[Limit, Query()] = PAGE_DEFAULT,
+    cursor: Annotated[Cursor, Query()] = None,
+) -> ExchangeRatePage:
+    """What currencies are worth in ours, by `valid_from`, the latest first. Of each currency the
+    first that is not in the future is in force.
+    """
+    page = Page(runtime.cursors, f"exchange-rates|{operator.owner}|{currency}", limit, cursor)
+    async with runtime.uow.begin() as session:
+        rows = await service.rate_page(
+            session, currency=currency, after=_place_of(page.after_text()), limit=page.read
+        )
+    shown, next_cursor = page.cut(rows, lambda row: f"{row.valid_from.isoformat()} {row.currency}")
+    return ExchangeRatePage(
+        data=[
+            ExchangeRateRead.of_rate(row.currency, Money(row.rate_micros), row.valid_from)
+            for row in shown
+        ],
+        next_cursor=next_cursor,
+    )
+
+
+def _place_of(position: str | None) -> tuple[datetime, str] | None:
+    if position is None:
+        return None
+    moment, currency = position.split(" ")
+    return datetime.fromisoformat(moment), currency
+
+
 @router.put("/exchange-rates/{currency}", responses=refusals(*GUARDED, *BODY))
 @needs(Permission.SUPPLY_WRITE)
 async def operator_put_exchange_rate(
-    currency: Annotated[str, Path(pattern=r"^[A-Z]{3}$")],
+    currency: Annotated[CurrencyCode, Path()],
     body: ExchangeRatePut,
     operator: OperatorDep,
     runtime: RuntimeDep,

@@ -161,8 +161,10 @@ async def _record_balance(
     and at most 24: no operator is needed for it.
     """
     now, micros = now_of(session), balance.amount_micros
-    values: dict[str, object] = {"balance_micros": micros, "balance_at": now}
-    _tell_when_low(provider, micros)
+    told = _in_its_currency(provider, balance)
+    values: dict[str, object] = {"balance_micros": told, "balance_at": now}
+    if told is not None:
+        _tell_when_low(provider, told)
     match provider.pause_reason:
         case PauseReason.MAINTENANCE | PauseReason.RATE_LIMITED:
             lifted = _is_up(provider, now)
@@ -180,6 +182,19 @@ async def _record_balance(
     await repository.change(session, provider.id, values)
     if lifted:
         await lift_pause(session, provider.id)
+
+
+def _in_its_currency(provider: Provider, balance: ProviderBalance) -> int | None:
+    """What is kept as our balance: a figure in another currency than the account's is none."""
+    if balance.currency == provider.currency:
+        return balance.amount_micros
+    log.warning(
+        "provider_balance_in_another_currency",
+        provider=provider.name,
+        told=balance.currency,
+        account=provider.currency,
+    )
+    return None
 
 
 def _next_probe(provider: Provider, now: datetime, scale: float) -> datetime:

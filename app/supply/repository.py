@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db import Session
@@ -191,6 +191,23 @@ async def rate_at(session: Session, currency: str, moment: datetime) -> int | No
         .limit(1)
     )
     return rate
+
+
+async def rate_page(
+    session: Session, *, currency: str | None, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[ExchangeRate]:
+    """Newest first by the moment from which they hold, future ones before them."""
+    place = tuple_(ExchangeRate.valid_from, ExchangeRate.currency)
+    statement = (
+        select(ExchangeRate)
+        .order_by(ExchangeRate.valid_from.desc(), ExchangeRate.currency.desc())
+        .limit(limit)
+    )
+    if currency is not None:
+        statement = statement.where(ExchangeRate.currency == currency)
+    if after is not None:
+        statement = statement.where(place < after)
+    return (await session.scalars(statement)).all()
 
 
 async def samples_between(

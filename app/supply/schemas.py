@@ -52,8 +52,10 @@ class ProviderCreate(InputModel):
 
     name: Annotated[Line, Field(max_length=100)]
     adapter: Annotated[Line, Field(max_length=60)]
-    base_url: BaseUrl
-    credentials: Credentials
+    base_url: BaseUrl | None = Field(
+        None, description="Where its API answers; needed unless people fulfil its orders."
+    )
+    credentials: Credentials = Field(default_factory=dict)
     currency: Currency
     in_flight_max: InFlight = 8
     calls_per_minute: CallsPerMinute = CALLS_PER_MINUTE_DEFAULT
@@ -102,7 +104,7 @@ class ProviderRead(AnswerModel):
     id: str
     name: str
     adapter: str
-    base_url: str
+    base_url: str | None = Field(description="None where nobody is called.")
     currency: str
     simulated: bool
     in_flight_max: int
@@ -130,7 +132,7 @@ class ProviderRead(AnswerModel):
             id=public_provider_id(provider.id),
             name=provider.name,
             adapter=provider.adapter,
-            base_url=provider.base_url,
+            base_url=provider.base_url or None,
             currency=provider.currency,
             simulated=provider.simulated,
             in_flight_max=provider.in_flight_max,
@@ -171,3 +173,8 @@ class ExchangeRateRead(AnswerModel):
     @classmethod
     def of_rate(cls, currency: str, rate: Money, valid_from: datetime) -> Self:
         return cls(currency=currency, rate=str(rate), valid_from=valid_from)
+
+
+class ExchangeRatePage(AnswerModel):
+    data: list[ExchangeRateRead]
+    next_cursor: str | None

@@ -22,7 +22,7 @@ from app.providers.protocol import Capability, ProviderAccount, ServiceType, Tim
 from app.providers.registry import ADAPTERS, dialect_of
 from app.supply import repository
 from app.supply.errors import ProviderNameTaken
-from app.supply.models import Provider, ProviderState
+from app.supply.models import ExchangeRate, Provider, ProviderState
 
 PREFIX: Final = "prv"
 PROBE: Final = "probe"
@@ -61,7 +61,7 @@ async def register(
     *,
     name: str,
     adapter: str,
-    base_url: str,
+    base_url: str | None,
     credentials: Mapping[str, str],
     currency: str,
     in_flight_max: int,
@@ -73,6 +73,8 @@ async def register(
         known = ", ".join(sorted(ADAPTERS))
         raise InvalidInput(errors=(FieldProblem("/adapter", f"must be one of: {known}"),))
     _refuse_credentials(adapter, credentials)
+    if base_url is None and ADAPTERS[adapter].calls:
+        raise InvalidInput(errors=(FieldProblem("/base_url", f"is required by {adapter}"),))
     if await repository.find_by_name(session, name):
         raise ProviderNameTaken
     provider_id = new_id()
@@ -80,7 +82,7 @@ async def register(
         id=provider_id,
         name=name,
         adapter=adapter,
-        base_url=base_url,
+        base_url=base_url or "",
         credentials=keys.seal(orjson.dumps(dict(credentials)), _place(provider_id)),
         currency=currency,
         simulated=simulated,
@@ -346,6 +348,15 @@ async def rate_to_ours(session: Session, currency: str, selling_currency: str) -
     if currency == selling_currency:
         return MICROS_PER_UNIT
     return await repository.rate_at(session, currency, now_of(session))
+
+
+async def rate_page(
+    session: Session, *, currency: str | None, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[ExchangeRate]:
+    """What operators said that currencies are worth, by the moment from which it holds, the latest
+    first: of each currency the first that is not in the future is in force.
+    """
+    return await repository.rate_page(session, currency=currency, after=after, limit=limit)
 
 
 def balance_of(provider: Provider) -> Money | None:

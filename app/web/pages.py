@@ -54,8 +54,15 @@ class Page:
         [position] = self.cursors.open(self.scope, self.cursor)
         return UUID(str(position))
 
+    def after_text(self) -> str | None:
+        """The position as a text; raises CursorInvalid for a cursor that is not ours."""
+        if self.cursor is None:
+            return None
+        [position] = self.cursors.open(self.scope, self.cursor)
+        return str(position)
+
     def cut(
-        self, rows: Sequence[Item], position: Callable[[Item], int | UUID]
+        self, rows: Sequence[Item], position: Callable[[Item], int | UUID | str]
     ) -> tuple[Sequence[Item], str | None]:
         """The rows to show, and the cursor of the next page when there is one."""
         if len(rows) <= self.limit:

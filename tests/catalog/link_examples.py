@@ -48,6 +48,17 @@ INSTAGRAM: Final[list[Example]] = [
     ("https://instagram.com/explore/tags/Cats/", "instagram.com/explore/tags/Cats", None),
     ("https://instagram.com/accounts", "instagram.com/accounts", None),
     ("https://help.instagram.com/Some/Page", "help.instagram.com/Some/Page", None),
+    ("https://instagram.com/p/CxYz/c/17/r/18/", "instagram.com/p/CxYz/c/17/r/18", Target.POST),
+    (
+        "https://www.instagram.com/ann/reel/CxYz/c/17/r/18",
+        "instagram.com/p/CxYz/c/17/r/18",
+        Target.POST,
+    ),
+    (
+        "https://instagram.com/s/aGlnaGxp?story_media_id=1_2&igsh=x",
+        "instagram.com/s/aGlnaGxp?story_media_id=1_2",
+        Target.STORY,
+    ),
 ]
 
 FACEBOOK: Final[list[Example]] = [
@@ -106,6 +117,23 @@ FACEBOOK: Final[list[Example]] = [
     ),
     ("https://facebook.com/groups/1/user/100012345/", "facebook.com/100012345", Target.PROFILE),
     ("https://facebook.com/events/909", "facebook.com/events/909", None),
+    (
+        "https://facebook.com/stories/123/UzpfSVND1/?view_single=1",
+        "facebook.com/stories/123/UzpfSVND1",
+        Target.STORY,
+    ),
+    (
+        "https://m.facebook.com/groups/1?view=permalink&id=5",
+        "facebook.com/groups/1/posts/5",
+        Target.POST,
+    ),
+    (
+        "https://facebook.com/groups/1?multi_permalinks=5%2C6",
+        "facebook.com/groups/1?multi_permalinks=5%2C6",
+        Target.GROUP,
+    ),
+    ("https://business.facebook.com/shop/posts/12", "facebook.com/shop/posts/12", Target.POST),
+    ("https://z-m.facebook.com/shop", "facebook.com/shop", Target.PROFILE),
 ]
 
 YOUTUBE: Final[list[Example]] = [
@@ -168,6 +196,10 @@ YOUTUBE: Final[list[Example]] = [
     ("https://youtube.com/post/UgkxB", "youtube.com/post/UgkxB", Target.POST),
     ("https://youtube.com/watch?v=tooshort", "youtube.com/watch?v=tooshort", None),
     ("https://youtube.com/feed/trending", "youtube.com/feed/trending", None),
+    ("https://www.youtube.com/@ann/community?lb=UgkxA", "youtube.com/post/UgkxA", Target.POST),
+    ("https://youtube.com/c/ann/community?lb=UgkxA", "youtube.com/post/UgkxA", Target.POST),
+    ("https://youtu.be/watch?v=dQw4w9WgXcQ", "youtube.com/watch?v=dQw4w9WgXcQ", Target.VIDEO),
+    ("https://youtube.com/watch/dQw4w9WgXcQ", "youtube.com/watch?v=dQw4w9WgXcQ", Target.VIDEO),
 ]
 
 TIKTOK: Final[list[Example]] = [
@@ -176,13 +208,15 @@ TIKTOK: Final[list[Example]] = [
     ("https://m.tiktok.com/v/73.html?_r=1", "tiktok.com/video/73", Target.VIDEO),
     ("https://www.tiktok.com/embed/v2/73", "tiktok.com/video/73", Target.VIDEO),
     ("https://tiktok.com/player/v1/73", "tiktok.com/video/73", Target.VIDEO),
-    ("https://tiktok.com/@u1/photo/74", "tiktok.com/photo/74", Target.POST),
+    ("https://tiktok.com/@u1/photo/74", "tiktok.com/video/74", Target.VIDEO),
     ("https://tiktok.com/@U1/live", "tiktok.com/@u1/live", Target.LIVE),
     ("https://tiktok.com/@u1/playlist/My-74", "tiktok.com/@u1/playlist/74", Target.PLAYLIST),
     ("https://vm.tiktok.com/ZMabC/?_t=1", "vm.tiktok.com/ZMabC", None),
     ("https://vt.tiktok.com/ZMabC/", "vt.tiktok.com/ZMabC", None),
     ("https://www.tiktok.com/t/ZMabC/", "tiktok.com/t/ZMabC", None),
     ("https://tiktok.com/tag/cats?sender_device=pc", "tiktok.com/tag/cats", None),
+    ("https://www.tiktokv.com/share/video/73/", "tiktok.com/video/73", Target.VIDEO),
+    ("https://tiktok.com/search?q=cats&t=1", "tiktok.com/search?q=cats", None),
 ]
 
 TWITTER: Final[list[Example]] = [
@@ -199,6 +233,7 @@ TWITTER: Final[list[Example]] = [
     ("https://x.com/i/communities/15", "x.com/i/communities/15", Target.GROUP),
     ("https://t.co/AbC1", "t.co/AbC1", None),
     ("https://x.com/search?q=cats&src=typed", "x.com/search?q=cats", None),
+    ("https://twitter.com/#!/jack", "x.com#!/jack", None),
 ]
 
 TELEGRAM: Final[list[Example]] = [
@@ -220,6 +255,9 @@ TELEGRAM: Final[list[Example]] = [
     ("https://t.me/boost/durov?boost=1", "t.me/durov?boost=", Target.CHANNEL),
     ("https://t.me/boost/durov", "t.me/durov?boost=", Target.CHANNEL),
     ("https://t.me/addstickers/Animals", "t.me/addstickers/Animals", None),
+    ("https://web.telegram.org/k/#@durov", "web.telegram.org/k#@durov", None),
+    ("https://web.telegram.org/a/#-1001", "web.telegram.org/a#-1001", None),
+    ("https://t.me/gamebot?game=ab", "t.me/gamebot?game=ab", Target.CHANNEL),
 ]
 
 LINKEDIN: Final[list[Example]] = [
@@ -253,6 +291,16 @@ LINKEDIN: Final[list[Example]] = [
     ),
     ("https://linkedin.com/pulse/A-title-by-me", "linkedin.com/pulse/A-title-by-me", Target.POST),
     ("https://lnkd.in/eAbC", "lnkd.in/eAbC", None),
+    (
+        "https://linkedin.com/feed/update/urn:li:activity:71?commentUrn=a&replyUrn=b",
+        "linkedin.com/feed/update/urn:li:activity:71?commentUrn=a&replyUrn=b",
+        Target.POST,
+    ),
+    (
+        "https://linkedin.com/groups/9/?highlightedUpdateUrn=u2",
+        "linkedin.com/groups/9?highlightedUpdateUrn=u2",
+        Target.GROUP,
+    ),
 ]
 
 MUSIC: Final[list[Example]] = [
@@ -304,6 +352,16 @@ MUSIC: Final[list[Example]] = [
     ("https://soundcloud.com/artist/sets/Mix", "soundcloud.com/artist/sets/mix", Target.PLAYLIST),
     ("https://on.soundcloud.com/AbC", "on.soundcloud.com/AbC", None),
     ("https://soundcloud.com/discover", "soundcloud.com/discover", None),
+    (
+        "https://soundcloud.com/ann/song?secret_token=s-Ab1",
+        "soundcloud.com/ann/song/s-Ab1",
+        Target.TRACK,
+    ),
+    (
+        "https://soundcloud.com/ann/sets/mix?secret_token=s-Ab1",
+        "soundcloud.com/ann/sets/mix/s-Ab1",
+        Target.PLAYLIST,
+    ),
 ]
 
 OTHERS: Final[list[Example]] = [
@@ -349,6 +407,15 @@ OTHERS: Final[list[Example]] = [
     ("https://vk.com/feed?z=video-1_45%2Fpl_cat_feed", "vk.com/video-1_45", Target.VIDEO),
     ("https://vkvideo.ru/video-1_45", "vk.com/video-1_45", Target.VIDEO),
     ("https://vk.com/al_profile.php", "vk.com/al_profile.php", None),
+    ("https://reddit.com/r/pics/new/?after=x", "reddit.com/r/pics", Target.GROUP),
+    ("https://reddit.com/r/pics/wiki/faq", "reddit.com/r/pics/wiki/faq", None),
+    ("https://reddit.com/user/ann/m/cats", "reddit.com/user/ann/m/cats", None),
+    ("https://www.pinterest.nl/pin/99/", "pinterest.com/pin/99", Target.POST),
+    ("https://www.pinterest.ru/pin/99/", "pinterest.com/pin/99", Target.POST),
+    ("https://vk.com/durov?z=photo1_45%2Falbum1_0", "vk.com/photo1_45", Target.POST),
+    ("https://vk.com/feed?w=wall-1_2_r5", "vk.com/wall-1_2_r5", Target.POST),
+    ("https://vk.com/club1?w=page-1_2", "vk.com/club1?w=page-1_2", Target.GROUP),
+    ("https://vkvideo.ru/clip-1_2", "vk.com/clip-1_2", Target.VIDEO),
 ]
 
 ANYWHERE: Final[list[Example]] = [
@@ -371,6 +438,9 @@ ANYWHERE: Final[list[Example]] = [
     ("https://notinstagram.com/p/abc", "notinstagram.com/p/abc", None),
     ("https://instagram.com.example/p/abc/", "instagram.com.example/p/abc", None),
     ("https://instagram.com:8080/Ann/", "instagram.com:8080/Ann", None),
+    ("https://example.com/app/#/orders/7/", "example.com/app#/orders/7", None),
+    ("https://example.com/#!about", "example.com#!about", None),
+    ("https://example.com/#/", "example.com", None),
 ]
 
 EXAMPLES: Final = [

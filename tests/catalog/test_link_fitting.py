@@ -32,7 +32,7 @@ REFUSED = [
         "tiktok",
         "views",
         "https://tiktok.com/@ann",
-        "must point at a TikTok post, video, live stream or playlist",
+        "must point at a TikTok video, live stream or playlist",
     ),
     ("twitter", "followers", "https://x.com/a/status/1", "must point at an X profile or group"),
     ("x", "followers", "https://t.me/durov", "must be an X link"),

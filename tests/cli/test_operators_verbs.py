@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,6 +10,7 @@ from app.core.audit import AuditRow
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
 from app.operators import service as operators
+from app.supply import service as supply
 from tests.cli.conftest import Shell
 
 pytestmark = pytest.mark.committing
@@ -108,6 +110,9 @@ def test_a_revoked_key_stays_revoked(shell: Shell) -> None:
     assert shell("keys", "revoke", reseller, key).code == 0
     assert shell("keys", "revoke", reseller, key).code == 0
     assert shell("keys", "revoke", reseller, "key_nope").code == 1
+    [_, listed] = shell("keys", "list", reseller).out.splitlines()
+    assert listed.split()[:3] == [key, "shop", "live"]
+    assert len(re.findall(r"\d{4}-\d\d-\d\dT", listed)) == 2  # made and revoked
 
 
 def test_an_operator_is_added_with_a_key_that_is_shown_once(shell: Shell) -> None:
@@ -129,6 +134,9 @@ def test_a_provider_is_added_paused_and_resumed_and_its_key_is_never_shown(
 
     assert "is paused" in shell("providers", "pause", provider).out
     assert "operator" in shell("providers", "list").out
+    lines = [line.split() for line in shell("providers", "show", provider).out.splitlines()]
+    for told in (["pause_reason", "operator"], ["calls_per_minute", "60"], ["may_probe_ids", "no"]):
+        assert told in lines
     assert "is active" in shell("providers", "resume", provider).out
     asked = shell("providers", "balance", provider)
     assert (asked.code, "North did not answer" in asked.err) == (1, True)
@@ -145,7 +153,30 @@ def test_a_provider_of_another_dialect_is_asked_for_what_that_signs_in_with(
     account = ("--currency", "USD", "--base-url", "http://127.0.0.1:9/api")
     added = shell("providers", "add", "--name", "South", "--adapter", "smoservice", *account)
     assert added.code == 0
-    by_hand = shell("providers", "add", "--name", "People", "--adapter", "manual", *account)
-    assert by_hand.code == 0
+    by_hand = shell(
+        "providers", "add", "--name", "People", "--adapter", "manual", "--currency", "USD"
+    )
+    assert by_hand.code == 0, by_hand.err
     refused = shell("providers", "add", "--name", "East", "--adapter", "telex", *account)
     assert (refused.code, "No adapter is called 'telex'" in refused.err) == (1, True)
+
+
+def test_what_currencies_are_worth_is_read_from_a_shell(shell: Shell, settings: Settings) -> None:
+    async def say() -> None:
+        async with (
+            open_runtime(settings, name="test", with_doorbell=False) as runtime,
+            runtime.uow.begin() as session,
+        ):
+            for number, currency in enumerate(("EUR", "GBP", "EUR"), 1):
+                moment = datetime(2026, number, 1, tzinfo=UTC)
+                rate = number * 1_100_000
+                await supply.set_rate(session, currency, rate, valid_from=moment)
+
+    asyncio.run(say())
+    listed = shell("providers", "rates", "--currency", "eur")
+
+    assert [line.split() for line in listed.out.splitlines()[1:]] == [
+        ["EUR", "3.30", "2026-03-01T00:00:00Z"],
+        ["EUR", "1.10", "2026-01-01T00:00:00Z"],
+    ]
+    assert len(shell("providers", "rates", "--limit", "1").out.splitlines()) == 2

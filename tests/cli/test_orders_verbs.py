@@ -83,7 +83,9 @@ async def test_what_may_be_evidence_and_what_time_does_are_declared(
     number = str(service.id)
     written_off = ["on-unknown", number, "write_off", "--hours", "5"]
     assert await run(shell, "catalogue", *written_off) == "written off after 5 hours\n"
+    assert await run(shell, "catalogue", "on-unknown", number) == "written off after 5 hours\n"
     assert await run(shell, "catalogue", "on-unknown", number, "hold") == "held\n"
+    assert await run(shell, "catalogue", "on-unknown", number) == "held\n"
 
 
 async def test_accepted_without_the_providers_number_is_refused(shell: Shell, world: World) -> None:

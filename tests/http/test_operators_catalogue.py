@@ -11,7 +11,7 @@ from app.catalog.mirror import SYNC
 from app.core import work
 from app.core.runtime import Runtime
 from app.operators.permissions import Role
-from app.providers.protocol import CatalogEntry
+from app.providers.protocol import CatalogEntry, ServiceType
 from app.supply import service as supply
 from app.supply.models import Provider
 from tests.fixtures.world import OperatorCaller, RouteTo, World
@@ -116,6 +116,8 @@ class TestImport:
             ({"provider_id": "nobody"}, "provider_service"),
             ({"provider_service": "odd"}, "provider_service"),
             ({"provider_service": "twice"}, "provider_service"),
+            ({"provider_service": "none"}, "provider_service"),
+            ({"provider_service": "heaps"}, "provider_service"),
             ({"markup": None}, "markup"),
         ],
     )
@@ -130,7 +132,9 @@ class TestImport:
     ) -> None:
         provider = await world.provider()
         twice = (entry("twice"), entry("twice"))
-        await sync(runtime, provider, entry("7"), entry("9"), entry("odd", service_type="Odd"))
+        unsold = (entry("none", min=0, max=0), entry("heaps", min=10**9, max=10**10))
+        odd = entry("odd", service_type="Odd")
+        await sync(runtime, provider, entry("7"), entry("9"), odd, *unsold)
         await sync(runtime, provider, *twice)
         body = {"services": [wanted(provider, "9"), wanted(provider, **fields)]}
 
@@ -339,6 +343,47 @@ class TestFindings:
 
         path = f"/catalogue-findings/{finding['id']}/accept"
         problem(await call(client, operator, "POST", path, {}), 409, "nothing-to-accept")
+
+    @pytest.mark.parametrize(
+        ("listed", "ours", "rules"),
+        [
+            ({}, {}, []),
+            ({"service_type": "Zauberei"}, {}, []),
+            ({"service_type": "comment_likes"}, {}, ["is of the type comment_likes"]),
+            ({"min": 11}, {}, ["takes 11 to 1000"]),
+            ({"max": 999}, {}, ["takes 10 to 999"]),
+            ({"max": 999, "service_type": "Poll"}, {}, ["is of the type poll", "takes 10 to 999"]),
+            (
+                {"service_type": "Package", "max": 5, "min": 0},
+                {"type": ServiceType.PACKAGE, "max_quantity": 1},
+                [],
+            ),
+        ],
+    )
+    async def test_a_route_to_what_its_provider_is_known_to_sell_otherwise_is_refused(
+        self,
+        listed: dict[str, Any],
+        ours: dict[str, Any],
+        rules: list[str],
+        client: httpx.AsyncClient,
+        world: World,
+        runtime: Runtime,
+    ) -> None:
+        provider = await world.provider()
+        service = await world.service(routes=[], **({"max_quantity": 1000} | ours))
+        await sync(runtime, provider, entry("7", **listed))
+        body = {"provider_id": public(provider), "provider_service": "7", "cost": "0.50"}
+
+        answer = await call(
+            client, await world.operator(), "POST", f"/services/{service.id}/routes", body
+        )
+
+        if not rules:
+            assert answer.status_code == 201, answer.text
+            return
+        errors = problem(answer, 422, "invalid-input")["errors"]
+        assert [one["pointer"] for one in errors] == ["/provider_service"] * len(rules)
+        assert all(one["detail"].startswith(rule) for one, rule in zip(errors, rules, strict=True))
 
     @pytest.mark.refuses("operatorChangeRoute", "route-quarantined")
     async def test_a_route_is_not_opened_past_a_finding(

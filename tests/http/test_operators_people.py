@@ -126,6 +126,37 @@ class TestResellers:
             listed = await walk(client, operator, "/v1/operator/resellers", limit)
             assert [one["id"] for one in listed] == ids[::-1]
 
+    async def test_the_keys_of_a_reseller_are_listed_as_they_were_made(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, reseller, other = (
+            await world.operator(),
+            await world.reseller(),
+            await world.reseller(),
+        )
+        path = f"/resellers/{reseller.id}/api-keys"
+        wanted = {
+            "name": "shop",
+            "scopes": ["orders:read"],
+            "allowed_cidrs": ["192.0.2.0/24"],
+            "expires_at": "2126-01-01T00:00:00Z",
+            "panel": {"get_allowed": True, "window_seconds": 5},
+        }
+        made = await post(client, operator, path, wanted | {"mode": "test"})
+
+        support = await world.operator(roles=[Role.SUPPORT])
+        newest, first = await walk(client, support, f"/v1/operator{path}", 1)
+        assert newest == {name: said for name, said in made.json().items() if name != "key"} | {
+            "mode": "test"
+        }
+        assert wanted.items() <= newest.items()
+        assert (first["id"], first["mode"]) == (reseller.key_id, "live")
+        await client.delete(f"/v1/operator{path}/{newest['id']}", headers=operator.headers)
+        [revoked, _] = await walk(client, support, f"/v1/operator{path}", 50)
+        assert revoked["revoked_at"] is not None
+        elsewhere = f"/v1/operator/resellers/{other.id}/api-keys"
+        assert [one["id"] for one in await walk(client, support, elsewhere, 50)] == [other.key_id]
+
 
 class TestStanding:
     @pytest.mark.policy("TOS-5")
@@ -292,6 +323,10 @@ class TestStaff:
         headers = {"Authorization": f"Bearer {key.json()['key']}"}
         assert (await client.get("/v1/operator/orders", headers=headers)).status_code == 200
         problem(await client.get("/v1/operator/operators", headers=headers), 403, "scope-missing")
+        keys = f"/v1/operator/operators/{made.json()['id']}/keys"
+        [told] = await walk(client, operator, keys, 1)
+        assert (told["id"], told["name"]) == (key.json()["id"], "laptop")
+        assert (told["last4"], "key" in told) == (key.json()["last4"], False)
         listed = await walk(client, operator, "/v1/operator/operators", 1)
         assert [one["id"] for one in listed] == [made.json()["id"], operator.id]
 

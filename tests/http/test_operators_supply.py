@@ -7,6 +7,7 @@ import pytest
 
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.operators.permissions import Role
 from app.providers.protocol import ServiceType
 from app.supply import service as supply
 from tests.fixtures.world import OperatorCaller, RouteTo, World, order_body
@@ -86,6 +87,19 @@ class TestProviders:
         answer = await call(client, await world.operator(), "POST", "/providers", body)
 
         assert pointers(problem(answer, 422, "invalid-input")) == ["/adapter"]
+
+    async def test_an_address_is_needed_only_where_somebody_is_called(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator = await world.operator()
+        body: dict[str, Any] = {"name": "People", "adapter": "manual", "currency": "USD"}
+
+        made = await call(client, operator, "POST", "/providers", body)
+        assert made.status_code == 201, made.text
+        assert made.json()["base_url"] is None
+        body |= {"name": "Wire", "adapter": "panel_v2", "credentials": {"key": "k"}}
+        refused = await call(client, operator, "POST", "/providers", body)
+        assert pointers(problem(refused, 422, "invalid-input")) == ["/base_url"]
 
     @pytest.mark.parametrize(
         "fields",
@@ -229,6 +243,32 @@ class TestExchangeRates:
             )
             assert answer.status_code == status
 
+    async def test_rates_are_read_back_latest_first_and_each_page_goes_on_where_one_ended(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator = await world.operator()
+        support = await world.operator(roles=[Role.SUPPORT])
+        said = [
+            ("EUR", "1.10", "2026-01-01T00:00:00Z"),
+            ("GBP", "1.30", "2026-01-01T00:00:00Z"),
+            ("EUR", "1.15", "2026-02-01T00:00:00Z"),
+            ("EUR", "1.20", "2126-01-01T00:00:00Z"),
+        ]
+        for currency, rate, since in said:
+            body = {"rate": rate, "valid_from": since}
+            await call(client, operator, "PUT", f"/exchange-rates/{currency}", body)
+
+        for limit in (1, 3, 100):
+            read = await walk(client, support, "/v1/operator/exchange-rates", limit)
+            assert [(one["currency"], one["rate"], one["valid_from"]) for one in read] == [
+                said[3],
+                said[2],
+                said[1],
+                said[0],
+            ]
+        pounds = await walk(client, support, "/v1/operator/exchange-rates", 1, currency="GBP")
+        assert [one["rate"] for one in pounds] == ["1.30"]
+
     @pytest.mark.refuses("operatorPutExchangeRate", "invalid-input")
     @pytest.mark.parametrize(
         ("currency", "rate", "blamed"),
@@ -343,6 +383,7 @@ class TestServices:
             ({"min_quantity": 11, "max_quantity": 10}, "/max_quantity"),
             ({"delivery_hours_min": 9, "delivery_hours_max": 8}, "/delivery_hours_max"),
             ({"type": "package"}, "/price_unit"),
+            ({"price_unit": 1}, "/price_unit"),
             ({"package_units": 5}, "/package_units"),
             ({"rate": "0"}, "/rate"),
             ({"rate": "-0.90"}, "/rate"),

@@ -506,6 +506,19 @@ async def test_what_a_provider_charges_beside_its_cost_is_added_up_as_drift(
     assert PROVIDER_CHARGE_DRIFT.labels(name)._value.get() == pytest.approx(0.15)
 
 
+async def test_a_charge_in_another_currency_is_not_kept_as_one_in_that_of_the_account(
+    world: World, desk: Desk
+) -> None:
+    provider = await world.provider()
+    service = await world.service(routes=[provider])
+    for currency, kept in (("RUB", None), (None, 7), ("USD", 7)):
+        order_id = await desk.running(provider, service)
+        said = progress(ProviderState.COMPLETED, charge_micros=7, currency=currency)
+        await desk.hear(provider, said)
+        [attempt] = await desk.attempts(order_id)
+        assert attempt.provider_charge_micros == kept
+
+
 async def test_a_start_count_that_is_first_told_at_the_end_is_kept(
     world: World, desk: Desk
 ) -> None:

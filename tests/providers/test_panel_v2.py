@@ -205,6 +205,8 @@ async def test_a_batch_is_asked_once_and_answers_every_id() -> None:
         ({"remains": "9" * 30, "start_count": True}, None, None, 278_190),
         ({"charge": "0.0000001"}, 157, 3572, 1),
         ({"charge": ".5"}, 157, 3572, 500_000),
+        ({"charge": "1.0E-5"}, 157, 3572, 10),
+        ({"charge": "2.5e-05"}, 157, 3572, 25),
     ],
 )
 async def test_numbers_are_read_as_they_come_or_not_at_all(
@@ -237,6 +239,23 @@ async def test_a_provider_that_answers_one_id_without_a_list_is_understood(
     assert said.state == ProviderState.COMPLETED
 
 
+async def test_a_list_of_entries_that_name_their_orders_is_understood() -> None:
+    body = [
+        full("Partial", order=1),
+        {"Order": "2", "error": "Incorrect order ID"},
+        full("Completed", order=3),
+        full("Canceled", order=3),
+        full("Completed"),
+        "nonsense",
+    ]
+    answers = await Provider(body).status_of("1", "2", "3", "4")
+    first = answers.pop("1")
+    assert isinstance(first, Progress)
+    assert (first.state, first.remains) == (ProviderState.PARTIAL, 157)
+    assert isinstance(answers.pop("3"), Unreadable)
+    assert answers == {"2": IdUnknown(), "4": IdUnknown(told=False)}
+
+
 async def test_a_subscription_tells_of_its_posts() -> None:
     body = {"7": full("Active", posts="3", remains=None), "8": full("Completed")}
     answers = await Provider(body).status_of("7", "8")
@@ -260,6 +279,7 @@ async def test_a_subscription_tells_of_its_posts() -> None:
         (b"<html>", 404, TroubleKind.UNREADABLE),
         ({"1": {}}, 404, TroubleKind.UNREADABLE),
         ([], 200, TroubleKind.UNREADABLE),
+        ([{"order": 9, "status": "Completed"}], 200, TroubleKind.UNREADABLE),
         (b'{"1": {"remains": NaN}}', 200, TroubleKind.UNREADABLE),
         (b"<html>", 502, TroubleKind.SERVER),
         ({"error": "Invalid API key"}, 503, TroubleKind.SERVER),
@@ -302,6 +322,8 @@ async def test_more_ids_than_a_batch_are_a_mistake_and_none_ask_nothing() -> Non
         ({"balance": 0.1}, ProviderBalance(100_000, "EUR")),
         ({"balance": "0.0000019"}, ProviderBalance(1, "EUR")),
         ({"balance": "0", "error": None}, ProviderBalance(0, "EUR")),
+        ({"balance": "-5.2000001"}, ProviderBalance(-5_200_001, "EUR")),
+        ({"balance": -5.2}, ProviderBalance(-5_200_000, "EUR")),
     ],
 )
 async def test_a_balance_is_exact_and_never_overstated(
@@ -312,7 +334,7 @@ async def test_a_balance_is_exact_and_never_overstated(
     assert provider.asked == [{"key": KEY, "action": "balance"}]
 
 
-@pytest.mark.parametrize("body", [{}, {"balance": "a lot"}, {"balance": "-1"}, {"balance": None}])
+@pytest.mark.parametrize("body", [{}, {"balance": "a lot"}, {"balance": "--1"}, {"balance": None}])
 async def test_a_balance_that_cannot_be_read_is_no_balance(body: object) -> None:
     with pytest.raises(ProviderUnreachable) as raised:
         await Provider(body).adapter().balance(ACCOUNT)
@@ -345,6 +367,7 @@ async def test_the_catalogue_is_read_and_what_cannot_be_read_is_left_out() -> No
         SERVICE | {"service": "a,b"},
     ]
     loose = {"Service": "2b", "Name": 7, "Type": "package", "Rate": 1.5, "Min": 1, "Max": 1}
+    loose |= {"Category": None}
     entries = await Provider([SERVICE, *spoilt, loose]).adapter().services(ACCOUNT)
 
     assert [entry.service for entry in entries] == ["1", "2b"]

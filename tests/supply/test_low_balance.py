@@ -39,3 +39,17 @@ async def test_a_balance_that_nobody_watches_is_never_low(world: World, runtime:
     provider = await world.provider()
     now = await Till(runtime, provider).probe("-1.00")
     assert not supply.balance_is_low(now, now.balance_micros)
+
+
+async def test_a_balance_in_another_currency_is_not_shown_as_one_in_that_of_the_account(
+    world: World, runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = await world.provider(currency="EUR")
+    async with runtime.uow.begin() as session:
+        await supply.watch_balance(session, provider, Money.parse("5.00"))
+
+    now = await Till(runtime, provider).probe("1.00")
+
+    assert (now.balance_micros, now.balance_at is None) == (None, False)
+    assert "provider_balance_in_another_currency" in caplog.text
+    assert "provider_balance_low" not in caplog.text

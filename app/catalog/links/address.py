@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +16,9 @@ from urllib.parse import (
     urlencode,
     urlsplit,
 )
+
+_ROUTE: Final = re.compile(r"[/!@-]|[0-9]")
+"""How a fragment begins that says which page a site's own script shows; all else is an anchor."""
 
 _USUAL_PORTS: Final = {None, 80, 443}
 _PATH_SAFE: Final = "@:!$&'()*+,;=~"
@@ -31,11 +35,15 @@ _TRACKING: Final = frozenset(_TRACKING_NAMES.split())
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a link leads: lower-case ASCII host, normalised path segments, sorted query."""
+    """Where a link leads: lower-case ASCII host, normalised path segments, sorted query.
+
+    `route` is what stands behind a `#` where that names a page and no place in it.
+    """
 
     host: str
     segments: tuple[str, ...]
     query: tuple[tuple[str, str], ...]
+    route: str = ""
 
     @property
     def decoded_path(self) -> str | None:
@@ -59,13 +67,14 @@ class Address:
     def written(self) -> str:
         query = urlencode(self.query, errors="surrogateescape")
         path = "".join(f"/{part}" for part in self.segments)
-        return f"https://{self.host}{path}{'?' if query else ''}{query}"
+        route = f"#{self.route}" if self.route else ""
+        return f"https://{self.host}{path}{'?' if query else ''}{query}{route}"
 
 
 def address_of(link: str) -> Address:
-    """Read a link that passed the general check. Its scheme, fragment and tracking are dropped."""
+    """Read a link that passed the general check. Its scheme, anchor and tracking are dropped."""
     parts = urlsplit(link)
-    return Address(_host(parts), _segments(parts.path), _query(parts.query))
+    return Address(_host(parts), _segments(parts.path), _query(parts.query), _route(parts.fragment))
 
 
 def _host(parts: SplitResult) -> str:
@@ -97,6 +106,11 @@ def _segments(path: str) -> tuple[str, ...]:
     while kept and not kept[-1]:
         kept.pop()
     return tuple(kept)
+
+
+def _route(fragment: str) -> str:
+    spelled = quote(unquote_to_bytes(fragment), safe=f"{_PATH_SAFE}/?").rstrip("/")
+    return spelled if spelled != "!" and _ROUTE.match(spelled) else ""
 
 
 def _query(text: str) -> tuple[tuple[str, str], ...]:

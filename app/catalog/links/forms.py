@@ -65,8 +65,9 @@ class Form:
 
     `path` has segments of literals, `{word}`s and alternatives with `|`; a last `*` stands for any
     further segments. It begins with a host where that is not the platform's usual one. `query`
-    names the parameters that must be there, each of them a word too. `canonical` is filled with
-    the words, and must itself be of a form that reads it back as it is.
+    names the parameters that must be there, each of them a word too, or with the word that it is
+    behind a colon. `canonical` is filled with the words, and must itself be of a form that reads it
+    back as it is.
     """
 
     path: str

@@ -12,7 +12,10 @@ TELEGRAM: Final = Platform(
     hosts=("t.me", "telegram.me", "telegram.dog"),
     same="www",
     others=("telegram.org",),
-    kept=("boost", "comment", "start", "startapp", "startgroup", "livestream", "videochat"),
+    kept=(
+        *("boost", "comment", "game", "start", "startapp", "startattach", "startgroup"),
+        *("livestream", "videochat"),
+    ),
     tracking=frozenset({"single", "t", "thread", "embed", "mode"}),
     words={
         # A name does not say whether it is a channel's, a group's, a person's or a bot's.

@@ -21,6 +21,7 @@ INSTAGRAM: Final = Platform(
     title="Instagram",
     hosts=("instagram.com", "instagr.am"),
     others=("ig.me",),
+    kept=("story_media_id",),
     tracking=frozenset({"hl", "img_index"}),
     words={
         "name": Word(
@@ -35,9 +36,15 @@ INSTAGRAM: Final = Platform(
         "code": CODE,
         "section": Word("p|reel|reels|tv"),
         "number": NUMBER,
+        "reply": NUMBER,
     },
     forms=(
         Form("/reels/audio/{number}", None, "/reels/audio/{number}"),
+        Form(
+            "/p|reel|reels|tv/{code}/c/{number}/r/{reply}/*",
+            Target.POST,
+            "/p/{code}/c/{number}/r/{reply}",
+        ),
         Form("/p|reel|reels|tv/{code}/c/{number}/*", Target.POST, "/p/{code}/c/{number}"),
         Form("/p|reel|reels|tv/{code}/*", Target.POST, "/p/{code}"),
         Form("/share/{section}/{code}", Target.POST, "/share/{section}/{code}"),
@@ -45,6 +52,11 @@ INSTAGRAM: Final = Platform(
         Form("/stories/{name}/{number}", Target.STORY, "/stories/{name}/{number}"),
         Form("/stories/{name}", Target.STORY, "/stories/{name}"),
         Form("/s/{code}", Target.STORY, "/s/{code}"),
+        Form(
+            "/{name}/p|reel|reels|tv/{code}/c/{number}/r/{reply}/*",
+            Target.POST,
+            "/p/{code}/c/{number}/r/{reply}",
+        ),
         Form("/{name}/p|reel|reels|tv/{code}/c/{number}/*", Target.POST, "/p/{code}/c/{number}"),
         Form("/{name}/p|reel|reels|tv/{code}/*", Target.POST, "/p/{code}"),
         Form("/{name}/live", Target.LIVE, "/{name}/live"),
@@ -88,9 +100,9 @@ FACEBOOK: Final = Platform(
     name="facebook",
     title="Facebook",
     hosts=("facebook.com", "fb.com"),
-    same=r"www|m|mbasic|mobile|web|touch|free|[a-z]{2}-[a-z]{2}",
+    same=r"www|m|mbasic|mobile|web|touch|free|business|z-m|[a-z]{2}-[a-z]{2}",
     others=("fb.watch", "fb.me", "fb.gg", "messenger.com", "m.me"),
-    kept=("comment_id", "reply_comment_id"),
+    kept=("comment_id", "reply_comment_id", "story_fbid", "multi_permalinks", "album_id"),
     tracking=frozenset({"__cft__[0]", "__tn__", "__xts__[0]", "_rdr", "ref", "refid", "locale"}),
     words={
         "name": Word(_FACEBOOK_NAME, _without_dots, _FACEBOOK_PAGES),
@@ -100,6 +112,7 @@ FACEBOOK: Final = Platform(
         "fbid": NUMBER,
         "v": NUMBER,
         "multi_permalinks": NUMBER,
+        "view": Word("permalink"),
         "code": CODE,
         "slug": SLUG,
         "page": Word(r"[0-9]{6,20}"),
@@ -120,7 +133,9 @@ FACEBOOK: Final = Platform(
         Form("/share/p/{code}", Target.POST, "/share/p/{code}"),
         Form("/share/r|v/{code}", Target.VIDEO, "/share/v/{code}"),
         Form("/share/g/{code}", Target.GROUP, "/share/g/{code}"),
-        Form("/stories/{id}/*", Target.STORY, "/stories/{id}"),
+        Form("/stories/{id}", Target.STORY, "/stories/{id}"),
+        Form("/stories/{id}/{slug}", Target.STORY, "/stories/{id}/{slug}"),
+        Form("/groups/{group}", Target.POST, "/groups/{group}/posts/{id}", query=("view", "id")),
         Form(
             "/groups/{group}",
             Target.POST,

@@ -67,11 +67,18 @@ SOUNDCLOUD: Final = Platform(
         ),
         "track": Word(_PERMALINK, any_case),
         "secret": Word(r"s-[A-Za-z0-9]{1,64}"),
+        "secret_token": Word(r"s-[A-Za-z0-9]{1,64}"),
         "number": NUMBER,
         "code": CODE,
     },
     forms=(
         Form("/{name}/sets/{track}/{secret}", Target.PLAYLIST, "/{name}/sets/{track}/{secret}"),
+        Form(
+            "/{name}/sets/{track}",
+            Target.PLAYLIST,
+            "/{name}/sets/{track}/{secret_token}",
+            query=("secret_token",),
+        ),
         Form("/{name}/sets/{track}", Target.PLAYLIST, "/{name}/sets/{track}"),
         Form(
             "/{name}/albums|comments|followers|following|likes|popular-tracks|reposts|sets|tracks",
@@ -79,6 +86,12 @@ SOUNDCLOUD: Final = Platform(
             "/{name}",
         ),
         Form("/{name}/{track}/{secret}", Target.TRACK, "/{name}/{track}/{secret}"),
+        Form(
+            "/{name}/{track}",
+            Target.TRACK,
+            "/{name}/{track}/{secret_token}",
+            query=("secret_token",),
+        ),
         Form("/{name}/{track}", Target.TRACK, "/{name}/{track}"),
         Form("/{name}", Target.PROFILE, "/{name}"),
         Form(

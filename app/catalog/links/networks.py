@@ -66,7 +66,7 @@ LINKEDIN: Final = Platform(
     hosts=("linkedin.com",),
     same="www|m|mobile|[a-z]{2}",
     others=("lnkd.in",),
-    kept=("commentUrn",),
+    kept=("commentUrn", "replyUrn", "highlightedUpdateUrn"),
     tracking=each_of("lipi midSig midToken originalSubdomain rcm trackingId trk"),
     words={
         "name": Word(r"[^/]{1,200}", any_case),
@@ -125,8 +125,12 @@ REDDIT: Final = Platform(
         Form("redd.it/{post}", Target.POST, "/comments/{post}"),
         Form("/r/{name}/s/{code}", Target.POST, "/r/{name}/s/{code}"),
         Form("/u|user/{name}/s/{code}", Target.POST, "/user/{name}/s/{code}"),
-        Form("/r/{name}/*", Target.GROUP, "/r/{name}"),
-        Form("/u|user/{name}/*", Target.PROFILE, "/user/{name}"),
+        Form("/r/{name}", Target.GROUP, "/r/{name}"),
+        Form("/r/{name}/about|best|controversial|hot|new|rising|top", Target.GROUP, "/r/{name}"),
+        Form("/u|user/{name}", Target.PROFILE, "/user/{name}"),
+        Form(
+            "/u|user/{name}/about|comments|overview|posts|submitted", Target.PROFILE, "/user/{name}"
+        ),
     ),
 )
 
@@ -138,7 +142,9 @@ PINTEREST: Final = Platform(
         *(
             f"pinterest.{ending}"
             for ending in each_of(
-                "at ca ch cl co.kr co.uk com.au com.mx de dk es fr ie it jp nz ph pt se"
+                "at be ca ch cl co co.at co.id co.in co.kr co.nz co.uk com.au com.bo com.ec com.mx"
+                " com.pe com.py com.uy com.vn de dk ec es fr hu id ie in info it jp kr mx nl nz pe"
+                " ph pt ru se th tw uk vn"
             )
         ),
     ),
@@ -179,12 +185,14 @@ VK: Final = Platform(
     hosts=("vk.com", "vk.ru", "vkontakte.ru"),
     same="www|m|new",
     others=("vkvideo.ru", "vk.me", "vk.cc"),
-    kept=("reply",),
+    kept=("reply", "w", "z"),
     tracking=frozenset({"from", "ref", "trackcode"}),
     words={
-        "w": Word(rf"wall{_VK_ITEM}"),
+        # With what is written below it, a comment is named behind the post.
+        "w": Word(rf"wall{_VK_ITEM}(?:_r[0-9]{{1,20}})?"),
         # What a viewer is opened over stands behind a slash.
         "z": Word(rf"(?:video|clip){_VK_ITEM}(?:/.*)?", lambda text: text.partition("/")[0]),
+        "photo": Word(rf"photo{_VK_ITEM}(?:/.*)?", lambda text: text.partition("/")[0]),
         "item": Word(_VK_ITEM),
         "id": NUMBER,
         "community": Word("club|public|event"),
@@ -200,11 +208,13 @@ VK: Final = Platform(
     forms=(
         Form("/*", Target.POST, "/{w}", query=("w",)),
         Form("/*", Target.VIDEO, "/{z}", query=("z",)),
-        Form("/wall{item}", Target.POST, "/wall{item}"),
+        Form("/*", Target.POST, "/{photo}", query=("z:photo",)),
+        Form("/{w}", Target.POST, "/{w}"),
         Form("/photo{item}", Target.POST, "/photo{item}"),
         Form("/video{item}", Target.VIDEO, "/video{item}"),
         Form("/clip{item}", Target.VIDEO, "/clip{item}"),
         Form("vkvideo.ru/video{item}", Target.VIDEO, "/video{item}"),
+        Form("vkvideo.ru/clip{item}", Target.VIDEO, "/clip{item}"),
         Form("/story{item}", Target.STORY, "/story{item}"),
         Form("/id{id}", Target.PROFILE, "/id{id}"),
         Form("/{community}{id}", Target.GROUP, "/club{id}"),

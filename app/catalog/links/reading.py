@@ -55,7 +55,9 @@ class Reader:
             found = pattern.fullmatch(place)
             if found is None:
                 continue
-            values = found.groupdict() | {name: address.value_of(name) for name in form.query}
+            values = found.groupdict() | {
+                word or name: address.value_of(name) for name, _, word in _parameters(form)
+            }
             words = self._folded(values)
             if words is not None:
                 canonical = self._written(form, words, address)
@@ -77,13 +79,19 @@ class Reader:
         spelled = {name: _quoted(value) for name, value in words.items()}
         place = form.canonical.format_map(spelled)
         site = self._platform.hosts[0] if place.startswith("/") else ""
+        said = {name for name, _, _ in _parameters(form)}
         kept = [
             f"{name}={_quoted(value)}"
             for name in self._platform.kept
-            if f"{name}=" not in form.canonical and (value := address.value_of(name)) is not None
+            if name not in said and f"{name}=" not in form.canonical
+            if (value := address.value_of(name)) is not None
         ]
         joint = "&" if "?" in place else "?"
         return f"https://{site}{place}{joint if kept else ''}{'&'.join(kept)}"
+
+
+def _parameters(form: Form) -> list[tuple[str, str, str]]:
+    return [name.partition(":") for name in form.query]
 
 
 def _quoted(value: str) -> str:

@@ -28,11 +28,14 @@ YOUTUBE: Final = Platform(
         Form("/watch", Target.VIDEO, "/watch?v={v}", query=("v",)),
         Form("/embed/videoseries", Target.PLAYLIST, "/playlist?list={list}", query=("list",)),
         Form("/embed/live_stream", Target.LIVE, "/channel/{channel}/live", query=("channel",)),
-        Form("/shorts|live|embed|v|e|vi/{v}", Target.VIDEO, "/watch?v={v}"),
+        Form("/shorts|live|embed|v|e|vi|watch/{v}", Target.VIDEO, "/watch?v={v}"),
+        Form("youtu.be/watch", Target.VIDEO, "/watch?v={v}", query=("v",)),
         Form("youtu.be/{v}", Target.VIDEO, "/watch?v={v}"),
         Form("/clip/{code}", Target.VIDEO, "/clip/{code}"),
         Form("/playlist", Target.PLAYLIST, "/playlist?list={list}", query=("list",)),
         Form("/channel/{channel}/community", Target.POST, "/post/{lb}", query=("lb",)),
+        Form("/@{handle}/community", Target.POST, "/post/{lb}", query=("lb",)),
+        Form("/c|user/{name}/community", Target.POST, "/post/{lb}", query=("lb",)),
         Form("/post/{code}", Target.POST, "/post/{code}"),
         Form("/@{handle}/live", Target.LIVE, "/@{handle}/live"),
         Form("/channel/{channel}/live", Target.LIVE, "/channel/{channel}/live"),
@@ -46,9 +49,9 @@ YOUTUBE: Final = Platform(
 TIKTOK: Final = Platform(
     name="tiktok",
     title="TikTok",
-    hosts=("tiktok.com",),
+    hosts=("tiktok.com", "tiktokv.com"),
     tracking=each_of(
-        "_d _r _t checksum is_copy_url is_from_webapp lang q refer sec_user_id sender_device"
+        "_d _r _t checksum is_copy_url is_from_webapp lang refer sec_user_id sender_device"
         " sender_web_id share_app_id share_link_id source t timestamp tt_from u_code user_id"
         " web_id"
     ),
@@ -66,8 +69,9 @@ TIKTOK: Final = Platform(
         Form("/embed/v2|v3/{id}", Target.VIDEO, "/video/{id}"),
         Form("/player/v1/{id}", Target.VIDEO, "/video/{id}"),
         Form("/share/video/{id}", Target.VIDEO, "/video/{id}"),
-        Form("/@{name}/photo/{id}", Target.POST, "/photo/{id}"),
-        Form("/photo/{id}", Target.POST, "/photo/{id}"),
+        # A post of photos is numbered as videos are, and opens under either word.
+        Form("/@{name}/photo/{id}", Target.VIDEO, "/video/{id}"),
+        Form("/photo/{id}", Target.VIDEO, "/video/{id}"),
         Form("/@{name}/playlist/{list}", Target.PLAYLIST, "/@{name}/playlist/{list}"),
         Form("/@{name}/live", Target.LIVE, "/@{name}/live"),
         Form("/@{name}", Target.PROFILE, "/@{name}"),

@@ -42,6 +42,7 @@ from app.providers.protocol import (
 )
 from app.providers.reading import (
     NotReadable,
+    balance_micros,
     flag,
     integer,
     integer_or_none,
@@ -163,7 +164,7 @@ class Smmos(Unoffered):
         reply = _reply(await self._get(account, "/v1/balance"), account)
         try:
             said = _object(reply.object().get("balance"))
-            return ProviderBalance(micros_down(said.get("amount")), text(said.get("currency")))
+            return ProviderBalance(balance_micros(said.get("amount")), text(said.get("currency")))
         except NotReadable as error:
             raise ProviderUnreachable(TroubleKind.UNREADABLE, f"The balance: {error}") from error
 

@@ -36,7 +36,7 @@ from app.providers.protocol import (
     TroubleKind,
     Unreadable,
 )
-from app.providers.reading import NotReadable, integer, lower_keys, micros_down, micros_up, text
+from app.providers.reading import NotReadable, balance_micros, integer, lower_keys, micros_up, text
 from app.providers.reply import Reply
 from app.providers.status_words import plain, state_of
 from app.providers.unoffered import Unoffered
@@ -152,7 +152,7 @@ class SmoService(Unoffered):
         """See Adapter.balance. It is told without a currency, in that of the account."""
         reply = await self._ask(account, "balance")
         try:
-            return ProviderBalance(micros_down(_data(reply).get("balance")), account.currency)
+            return ProviderBalance(balance_micros(_data(reply).get("balance")), account.currency)
         except NotReadable as error:
             raise ProviderUnreachable(TroubleKind.UNREADABLE, f"The balance: {error}") from error
 

@@ -35,7 +35,7 @@ from app.providers.protocol import (
     Unconfirmed,
     Unreadable,
 )
-from app.providers.reading import NotReadable, lower_keys, micros_down
+from app.providers.reading import NotReadable, balance_micros, lower_keys
 from app.providers.reply import Reply
 from app.providers.unoffered import Unoffered
 from app.providers.wire import (
@@ -103,7 +103,10 @@ class PanelV2(Unoffered):
             error = reply.error()
             if error is not None and error_texts.says_order_unknown(error):
                 return Spoilt(IdUnknown(), reply.received_at)
-            said = reply.object()
+            content = reply.content()
+            listed = answers.statuses_in(content, ids) if isinstance(content, list) else {}
+            # A list that tells of none of them is no answer.
+            said = listed or reply.object()
             if len(ids) == 1 and any(key.lower() == "status" for key in said):
                 said = {ids[0]: said}
             return {
@@ -186,7 +189,7 @@ class PanelV2(Unoffered):
         try:
             said = lower_keys(reply.object())
             currency = answers.currency(said.get("currency")) or account.currency
-            return ProviderBalance(micros_down(said.get("balance")), currency)
+            return ProviderBalance(balance_micros(said.get("balance")), currency)
         except NotReadable as error:
             raise ProviderUnreachable(TroubleKind.UNREADABLE, f"The balance: {error}") from error
 

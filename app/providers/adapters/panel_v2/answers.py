@@ -41,6 +41,7 @@ _NAME_CHARS_MAX: Final = 500
 _WORD_CHARS_MAX: Final = 64
 _SERVICE_TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CURRENCY: Final = re.compile(r"\s*[A-Za-z]{3,5}\s*")
+_WHOLE_ENTRY: Final = ""  # no key is called so
 _NO_WORDS: Final = frozenset({"0", "false", "no"})
 
 
@@ -66,6 +67,11 @@ def status_answer(entry: object, secrets: Sequence[str]) -> StatusAnswer:
         )
     except NotReadable as error:
         return Unreadable(str(error))
+
+
+def statuses_in(listed: Sequence[Any], asked: Sequence[str]) -> dict[str, Any]:
+    """The entries of a list that name their order: some answer so, instead of by id."""
+    return by_id(listed, asked, "order", _WHOLE_ENTRY)
 
 
 def refill_answer(value: object, secrets: Sequence[str]) -> RefillAnswer:
@@ -135,7 +141,7 @@ def catalog_entry(item: object) -> CatalogEntry:
         service=text(said.get("service")),
         name=excerpt(text(said.get("name")), (), limit=_NAME_CHARS_MAX),
         service_type=excerpt(text(said.get("type")), (), limit=_WORD_CHARS_MAX),
-        category=excerpt(text(said.get("category", "")), (), limit=_NAME_CHARS_MAX),
+        category=excerpt(text(said.get("category") or ""), (), limit=_NAME_CHARS_MAX),
         rate_micros=micros_up(said.get("rate")),
         min=integer(said.get("min")),
         max=integer(said.get("max")),
