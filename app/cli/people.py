@@ -55,6 +55,44 @@ async def _add_operator(body: OperatorCreate) -> None:
     print(f"{public}\nkey, shown this once: {minted.text}")
 
 
+@operator_commands.command("list")
+def list_operators(limit: Page = 50) -> None:
+    """The staff, newest first."""
+    asyncio.run(_list_operators(limit))
+
+
+async def _list_operators(limit: int) -> None:
+    async with transaction() as (_, session):
+        found = await operators.page(session, after=None, limit=limit)
+    rows = [
+        [
+            operators.public_operator_id(one.id),
+            one.name,
+            one.email,
+            ", ".join(one.roles),
+            rfc3339(one.archived_at) if one.archived_at else "",
+        ]
+        for one in found
+    ]
+    print_table("", ["id", "name", "e-mail", "roles", "left"], rows)
+
+
+@operator_commands.command("archive")
+def archive_operator(
+    operator_id: Annotated[str, typer.Argument(help="As `operators list` shows it, opr_…")],
+) -> None:
+    """Take a person off the staff: all keys end at once, what was done keeps its name."""
+    asyncio.run(_archive_operator(operator_id))
+
+
+async def _archive_operator(operator_id: str) -> None:
+    async with transaction() as (_, session):
+        person = await operators.get_public(session, operator_id)
+        await operators.archive(session, person.id)
+        await audit.record(session, actor(), "operator.archive", operator_id, {})
+    print(f"{operator_id} has left")
+
+
 @reseller_commands.command("add")
 def add_reseller(
     name: Annotated[str, typer.Option(help="The customer's name.")],

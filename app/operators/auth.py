@@ -99,16 +99,20 @@ async def _recognise(runtime: Runtime, presented: PresentedKey) -> OperatorKeyRe
         return None
     async with runtime.uow.begin() as session:
         record = await service.recognise(session, presented.lookup)
-        if record is not None:
-            await service.note_use(session, record)
-    if record is None or record.archived_at is not None or record.revoked_at is not None:
-        return None
+        if record is None or not _opens(runtime, presented, record):
+            return None
+        await service.note_use(session, record)
+        return record
+
+
+def _opens(runtime: Runtime, presented: PresentedKey, record: OperatorKeyRecord) -> bool:
+    if record.archived_at is not None or record.revoked_at is not None:
+        return False
     if record.expires_at is not None and record.expires_at <= runtime.clock.now():
-        return None
-    genuine = apikeys.verify(
+        return False
+    return apikeys.verify(
         presented, runtime.keys, secret_mac=record.secret_mac, pepper=record.pepper
     )
-    return record if genuine else None
 
 
 async def current_operator(request: Request) -> Operator:

@@ -77,6 +77,29 @@ async def find(session: Session, operator_id: UUID) -> Operator | None:
     return await session.get(Operator, operator_id)
 
 
+async def find_key(session: Session, operator_id: UUID, key_id: UUID) -> OperatorKey | None:
+    """A key of this person, locked."""
+    found: OperatorKey | None = await session.scalar(
+        select(OperatorKey)
+        .where(OperatorKey.id == key_id, OperatorKey.operator_id == operator_id)
+        .with_for_update()
+    )
+    return found
+
+
+async def lock_staff(session: Session) -> None:
+    """One at a time: of two admins who leave together the second sees the first gone."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("staff", 0))))
+
+
+async def count_with_role(session: Session, role: str) -> int:
+    """How many of the staff have this role."""
+    count = await session.scalar(
+        select(func.count()).where(Operator.archived_at.is_(None), Operator.roles.contains([role]))
+    )
+    return int(count or 0)
+
+
 async def page(session: Session, *, after: UUID | None, limit: int) -> Sequence[Operator]:
     """Newest first."""
     statement = select(Operator).order_by(Operator.id.desc()).limit(limit)

@@ -12,7 +12,7 @@ from app.core.db import Session
 from app.core.errors import NotFound
 from app.operators import service
 from app.operators.auth import OperatorDep, OperatorRoute, needs
-from app.operators.errors import OperatorEmailTaken
+from app.operators.errors import LastAdmin, OperatorEmailTaken
 from app.operators.permissions import Permission
 from app.operators.schemas import (
     AuditPage,
@@ -117,6 +117,44 @@ async def operator_create_operator_key(
         return made
 
     return await runtime.uow.run(transaction)
+
+
+@router.delete(
+    "/operators/{operator_id}/keys/{key_id}",
+    status_code=204,
+    responses=refusals(*GUARDED, NotFound),
+)
+@needs(Permission.OPERATORS_WRITE)
+async def operator_revoke_operator_key(
+    operator_id: str, key_id: str, operator: OperatorDep, runtime: RuntimeDep
+) -> None:
+    """End a key of an operator at once."""
+
+    async def transaction(session: Session) -> None:
+        person = await service.get_public(session, operator_id)
+        await service.revoke_key(session, person.id, key_id)
+        await audit.record(
+            session, operator.actor, "operator.key_revoke", operator_id, {"key_id": key_id}
+        )
+
+    await runtime.uow.run(transaction)
+
+
+@router.delete(
+    "/operators/{operator_id}", status_code=204, responses=refusals(*GUARDED, NotFound, LastAdmin)
+)
+@needs(Permission.OPERATORS_WRITE)
+async def operator_archive_operator(
+    operator_id: str, operator: OperatorDep, runtime: RuntimeDep
+) -> None:
+    """Take a person off the staff: all keys end at once, what was done keeps its name."""
+
+    async def transaction(session: Session) -> None:
+        person = await service.get_public(session, operator_id)
+        await service.archive(session, person.id)
+        await audit.record(session, operator.actor, "operator.archive", operator_id, {})
+
+    await runtime.uow.run(transaction)
 
 
 @router.get("/audit-log", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))

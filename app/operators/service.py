@@ -16,7 +16,7 @@ from app.core.errors import NotFound
 from app.core.ids import new_id, parse_public_id, public_id
 from app.core.uow import now_of
 from app.operators import repository
-from app.operators.errors import OperatorEmailTaken
+from app.operators.errors import LastAdmin, OperatorEmailTaken
 from app.operators.models import Operator, OperatorKey
 from app.operators.permissions import Role
 from app.operators.repository import OperatorKeyRecord
@@ -62,6 +62,34 @@ async def make_key(
     session.add(key)
     await session.flush()  # a clash of look-up ids must show here
     return key, minted
+
+
+async def revoke_key(session: Session, operator_id: UUID, public_key_id: str) -> None:
+    """End a key at once; revoking it again changes nothing. Raises NotFound."""
+    key_id = parse_public_id(KEY_PREFIX, public_key_id)
+    key = key_id and await repository.find_key(session, operator_id, key_id)
+    if not key:
+        raise NotFound
+    if key.revoked_at is None:
+        key.revoked_at = now_of(session)
+        await session.flush()  # written before the audit row that tells of it
+
+
+async def archive(session: Session, operator_id: UUID) -> Operator:
+    """The person leaves the staff: none of the keys opens anything from now on, and what was done
+    keeps its name. Doing it again changes nothing. Raises NotFound, LastAdmin.
+    """
+    await repository.lock_staff(session)
+    operator = await repository.find(session, operator_id)
+    if operator is None:
+        raise NotFound
+    if operator.archived_at is not None:
+        return operator
+    if Role.ADMIN in operator.roles and await repository.count_with_role(session, Role.ADMIN) == 1:
+        raise LastAdmin
+    operator.archived_at = now_of(session)
+    await session.flush()  # written before the audit row that tells of it
+    return operator
 
 
 async def get_public(session: Session, text: str) -> Operator:

@@ -180,3 +180,17 @@ def test_what_currencies_are_worth_is_read_from_a_shell(shell: Shell, settings: 
         ["EUR", "1.10", "2026-01-01T00:00:00Z"],
     ]
     assert len(shell("providers", "rates", "--limit", "1").out.splitlines()) == 2
+
+
+def test_who_leaves_the_staff_is_listed_as_gone(shell: Shell, settings: Settings) -> None:
+    for name in ("Ann", "Ben"):
+        email = f"{name.lower()}@example.com"
+        shell("operators", "add", "--name", name, "--email", email, "--role", "admin")
+    ben, ann = [line.split()[0] for line in shell("operators", "list").out.splitlines()[1:]]
+
+    left = shell("operators", "archive", ben)
+    stays = shell("operators", "archive", ann)
+
+    assert (left.code, left.out.strip()) == (0, f"{ben} has left")
+    assert (stays.code, "name another first" in stays.err) == (1, True)
+    assert audit_log(settings)[-1].action == "operator.archive"

@@ -331,6 +331,43 @@ class TestStaff:
         assert [one["id"] for one in listed] == [made.json()["id"], operator.id]
 
     @pytest.mark.refuses("operatorCreateOperator", "operator-email-taken")
+    async def test_a_key_that_is_revoked_opens_nothing_and_its_owner_has_others(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        admin, person = await world.operator(), await world.operator(roles=[Role.SUPPORT])
+        path = f"/v1/operator/operators/{person.id}/keys"
+        made = (await client.post(path, json={"name": "lost"}, headers=admin.headers)).json()
+        lost = {"Authorization": f"Bearer {made['key']}"}
+        assert (await client.get("/v1/operator/orders", headers=lost)).status_code == 200
+
+        for _ in range(2):
+            ended = await client.delete(f"{path}/{made['id']}", headers=admin.headers)
+            assert ended.status_code == 204
+
+        problem(await client.get("/v1/operator/orders", headers=lost), 401, "unauthorized")
+        assert (await client.get("/v1/operator/orders", headers=person.headers)).status_code == 200
+        listed = (await client.get(path, headers=admin.headers)).json()["data"]
+        assert [key["revoked_at"] is None for key in listed] == [False, True]
+        other = f"/v1/operator/operators/{admin.id}/keys"
+        missed = await client.delete(f"{other}/{made['id']}", headers=admin.headers)
+        problem(missed, 404, "not-found")
+
+    @pytest.mark.refuses("operatorArchiveOperator", "last-admin")
+    async def test_who_leaves_the_staff_opens_nothing_and_an_admin_stays(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        first, second = await world.operator(), await world.operator()
+
+        async def leave(who: OperatorCaller) -> httpx.Response:
+            path = f"/v1/operator/operators/{who.id}"
+            return await client.delete(path, headers=first.headers)
+
+        assert [(await leave(second)).status_code for _ in range(2)] == [204, 204]
+        answer = await client.get("/v1/operator/orders", headers=second.headers)
+        problem(answer, 401, "unauthorized")
+        problem(await leave(first), 409, "last-admin")
+        assert (await client.get("/v1/operator/orders", headers=first.headers)).status_code == 200
+
     async def test_an_address_belongs_to_one_person(
         self, client: httpx.AsyncClient, world: World
     ) -> None:
