@@ -22,7 +22,7 @@ from app.cli.stack.seed import (
     ensure_provider,
     ensure_services,
 )
-from app.supply import service as supply
+from app.supply import pausing
 from bench.dispatch import (
     ORDERS,
     SERVICE,
@@ -110,7 +110,7 @@ class _Neighbour:
         if self.provider_id is None:
             raise SystemExit("The neighbour is not open yet.")
         async with opened(stage.settings) as runtime, runtime.uow.begin() as session:
-            await supply.resume(session, self.provider_id)
+            await pausing.resume(session, self.provider_id)
         await place_orders(stage, HANGING_SERVICE, stage.in_flight_max)
 
     async def hang_up(self) -> None:

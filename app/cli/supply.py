@@ -24,11 +24,12 @@ from app.core.settings import load_settings
 from app.providers.protocol import Adapter, ProviderAccount, ProviderUnreachable
 from app.providers.registry import AdapterUnknown, dialect_of, get_adapter
 from app.providers.wire import Wire
+from app.supply import pausing
 from app.supply import service as supply
 from app.supply.bounds import bound_of
 from app.supply.models import Provider
+from app.supply.pausing import PauseReason
 from app.supply.schemas import ProviderCreate, ProviderRead
-from app.supply.service import PauseReason
 from app.web.schemas import MoneyRead
 
 commands = typer.Typer()
@@ -158,7 +159,7 @@ def pause_provider(provider_id: ProviderId) -> None:
     """Hand it no more orders; those that it has are followed on."""
 
     async def pause(session: Session, provider: Provider) -> None:
-        await supply.pause(session, provider.id, PauseReason.OPERATOR)
+        await pausing.pause(session, provider.id, PauseReason.OPERATOR)
 
     asyncio.run(_change(provider_id, "provider.pause", pause))
 
@@ -168,7 +169,7 @@ def resume_provider(provider_id: ProviderId) -> None:
     """Let orders flow to it again."""
 
     async def resume(session: Session, provider: Provider) -> None:
-        await supply.resume(session, provider.id)
+        await pausing.resume(session, provider.id)
 
     asyncio.run(_change(provider_id, "provider.resume", resume))
 

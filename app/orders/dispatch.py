@@ -31,12 +31,12 @@ from app.orders.routing import Skipped, Sold, choose, histories, next_route
 from app.orders.service import DISPATCH
 from app.orders.states import AttemptState, Move, OrderState
 from app.providers.protocol import ProviderAccount, Submission
-from app.supply import protection
+from app.supply import pausing, protection
 from app.supply import service as supply
 from app.supply.bounds import Bound
 from app.supply.models import Provider
+from app.supply.pausing import PauseReason
 from app.supply.protection import Closed, Grant
-from app.supply.service import PauseReason
 
 log = get_logger(__name__)
 
@@ -112,7 +112,7 @@ async def lease_batch(
     except Undecryptable:
         # Nobody can sign in there until a person has seen to it; the orders need not wait for that.
         log.exception("credentials_cannot_be_opened", provider=provider.name)
-        await supply.pause(session, provider_id, PauseReason.CREDENTIALS)
+        await pausing.pause(session, provider_id, PauseReason.CREDENTIALS)
         await _pass_on(session, str(provider_id), reason=Closed.PAUSED)
         return Closed.PAUSED
     seconds = 2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS

@@ -38,9 +38,8 @@ from app.providers.protocol import (
     SubmitOutcome,
     Unconfirmed,
 )
-from app.supply import bounds, protection, sampling
-from app.supply import service as supply
-from app.supply.service import PauseReason
+from app.supply import bounds, pausing, protection, sampling
+from app.supply.pausing import PauseReason
 
 log = get_logger(__name__)
 
@@ -309,5 +308,5 @@ async def _pause_provider(session: Session, batch: Batch, refusals: Sequence[Ref
             elif kind is RefusalKind.RATE_LIMITED:
                 lasts = max(_asked_to_wait(refused, batch.time_scale) for refused in said)
             until = None if lasts is None else now_of(session) + lasts
-            await supply.pause(session, batch.provider_id, reason, until=until)
+            await pausing.pause(session, batch.provider_id, reason, until=until)
             log.warning("provider_paused", provider=batch.provider_name, reason=reason)

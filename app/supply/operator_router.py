@@ -16,8 +16,9 @@ from app.core.money import Money
 from app.core.uow import now_of
 from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
-from app.supply import service
+from app.supply import pausing, service
 from app.supply.errors import ProviderNameTaken
+from app.supply.pausing import PauseReason
 from app.supply.schemas import (
     ExchangeRatePage,
     ExchangeRatePut,
@@ -27,7 +28,6 @@ from app.supply.schemas import (
     ProviderPage,
     ProviderRead,
 )
-from app.supply.service import PauseReason
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
 from app.web.openapi import BODY, GUARDED, refusals
@@ -131,7 +131,7 @@ async def operator_pause_provider(
 
     async def transaction(session: Session) -> ProviderRead:
         provider = await service.get_public(session, provider_id)
-        await service.pause(session, provider.id, PauseReason.OPERATOR)
+        await pausing.pause(session, provider.id, PauseReason.OPERATOR)
         await audit.record(session, operator.actor, "provider.pause", f"provider:{provider_id}", {})
         return ProviderRead.of(await service.get(session, provider.id))
 
@@ -147,7 +147,7 @@ async def operator_resume_provider(
 
     async def transaction(session: Session) -> ProviderRead:
         provider = await service.get_public(session, provider_id)
-        await service.resume(session, provider.id)
+        await pausing.resume(session, provider.id)
         await audit.record(
             session, operator.actor, "provider.resume", f"provider:{provider_id}", {}
         )

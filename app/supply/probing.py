@@ -17,18 +17,9 @@ from app.core.work import Lease
 from app.providers.protocol import Capability, ProviderAccount, ProviderBalance
 from app.supply import bounds, protection, repository, sampling
 from app.supply.models import Provider
+from app.supply.pausing import PauseReason, lift_pause
 from app.supply.sampling import Asking
-from app.supply.service import (
-    PROBE,
-    PROBE_EVERY,
-    PauseReason,
-    account_of,
-    balance_is_low,
-    can,
-    get,
-    lift_pause,
-    scale_of,
-)
+from app.supply.service import PROBE, PROBE_EVERY, account_of, balance_is_low, can, get, scale_of
 
 log = get_logger(__name__)
 

@@ -29,7 +29,8 @@ from app.core.uow import now_of
 from app.supply import bounds, repository
 from app.supply.bounds import Bound, bound_of
 from app.supply.models import Provider, ProviderState
-from app.supply.service import PROBE, PauseReason, lift_pause, scale_of
+from app.supply.pausing import PauseReason, lift_pause
+from app.supply.service import PROBE, scale_of
 
 log = get_logger(__name__)
 

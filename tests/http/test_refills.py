@@ -14,7 +14,7 @@ from app.core import gauges, idempotency
 from app.core.clock import Clock
 from app.core.runtime import Runtime
 from app.orders.refill_moves import POLL_MAX, REFILL, REFILL_FOLLOW
-from app.supply import service as supply
+from app.supply import pausing
 from app.supply.models import Provider
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import ResellerCaller, RouteTo, World
@@ -358,5 +358,5 @@ class TestALostAnswer:
 
 async def test_a_pause_stops_no_refill(shop: Shop, runtime: Runtime) -> None:
     async with runtime.uow.begin() as session:
-        await supply.pause(session, shop.provider.id, supply.PauseReason.NO_FUNDS)
+        await pausing.pause(session, shop.provider.id, pausing.PauseReason.NO_FUNDS)
     assert (await shop.until_over(await shop.made()))["status"] == "completed"

@@ -70,7 +70,7 @@ from app.schedules import service as schedules
 from app.schedules.errors import OrderNotPausable, OrderNotResumable
 from app.schedules.starting import SCHEDULE, start_due
 from app.schedules.states import ScheduleState
-from app.supply import service as supply
+from app.supply import pausing
 from tests.fixtures.looking import look_for
 from tests.fixtures.profiles import is_deep, machine_settings
 from tests.model.books import Books, Bought, Plan, final, price
@@ -286,7 +286,7 @@ class Platform(RuleBasedStateMachine):
     @rule(provider=st.integers(0, 1))
     def resume_provider(self, provider: int) -> None:
         provider_id = self.props.providers[provider].id
-        self.play.do(lambda session: supply.resume(session, provider_id))
+        self.play.do(lambda session: pausing.resume(session, provider_id))
 
     @precondition(lambda self: self.has(*UNRESOLVED))
     @rule(order_id=placed, id_in_use=st.booleans())

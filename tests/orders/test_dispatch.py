@@ -28,11 +28,10 @@ from app.providers.protocol import (
     SubmitOutcome,
     Unconfirmed,
 )
-from app.supply import protection
-from app.supply import service as supply
+from app.supply import pausing, protection
 from app.supply.models import Provider
+from app.supply.pausing import PauseReason
 from app.supply.protection import Closed
-from app.supply.service import PauseReason
 from tests.fixtures.world import RouteTo, World, order_body
 from tests.orders.conftest import Desk, accepted, refused
 
@@ -336,7 +335,7 @@ async def test_one_answer_among_silence_keeps_the_breaker_closed(world: World, d
 
 async def pause(runtime: Runtime, provider: Provider) -> None:
     async with runtime.uow.begin() as session:
-        await supply.pause(session, provider.id, PauseReason.OPERATOR)
+        await pausing.pause(session, provider.id, PauseReason.OPERATOR)
 
 
 async def test_orders_of_a_paused_provider_go_to_another_route_where_there_is_one(
@@ -366,7 +365,7 @@ async def test_a_resumed_provider_gets_the_orders_that_waited(
     await pause(runtime, provider)
     assert await desk.lease(provider) is Closed.PAUSED
     async with runtime.uow.begin() as session:
-        await supply.resume(session, provider.id)
+        await pausing.resume(session, provider.id)
     clock.move(dispatch.WAIT_WHILE_CLOSED)
     await desk.submit(provider)
     order = await world.row(placed)

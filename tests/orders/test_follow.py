@@ -29,10 +29,9 @@ from app.providers.protocol import (
     Unconfirmed,
     Unreadable,
 )
-from app.supply import protection
-from app.supply import service as supply
+from app.supply import pausing, protection
+from app.supply.pausing import PauseReason
 from app.supply.protection import Closed
-from app.supply.service import PauseReason
 from tests.fixtures.world import World
 from tests.orders.conftest import Desk, progress
 
@@ -441,7 +440,7 @@ async def test_an_open_breaker_stops_polls_until_it_is_due_and_a_pause_does_not(
     clock.move(POLL_MIN)
     async with runtime.uow.begin() as session:
         await protection.record_failures(session, provider.id, 5, time_scale=1.0)
-        await supply.pause(session, provider.id, PauseReason.OPERATOR)
+        await pausing.pause(session, provider.id, PauseReason.OPERATOR)
     async with runtime.uow.begin() as session:
         closed = await follow.lease_poll(session, runtime.keys, provider.id, time_scale=1.0)
     assert closed is Closed.BREAKER

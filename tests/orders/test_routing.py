@@ -11,10 +11,10 @@ from app.core.runtime import Runtime
 from app.orders import dispatch, resolving
 from app.orders.dispatch import Batch
 from app.providers.protocol import RefusalKind, Unconfirmed
-from app.supply import protection
+from app.supply import pausing, protection
 from app.supply import service as supply
+from app.supply.pausing import PauseReason
 from app.supply.protection import Closed
-from app.supply.service import PauseReason
 from tests.fixtures.world import RouteTo, World
 from tests.orders.conftest import Desk, accepted, refused
 
@@ -132,7 +132,7 @@ async def test_all_orders_of_a_paused_provider_go_to_the_next_route_at_one_look(
     reseller = await world.reseller(balance="1000.00")
     placed = await desk.place_many(reseller, await world.service(routes=routes), 80)
     async with runtime.uow.begin() as session:
-        await supply.pause(session, paused.id, PauseReason.OPERATOR)
+        await pausing.pause(session, paused.id, PauseReason.OPERATOR)
     assert await desk.lease(paused) is Closed.PAUSED
     lanes = {(await desk.work_of(order_id))["dispatch"].lane for order_id in placed}
     assert lanes == {str(other.id)}
@@ -189,7 +189,7 @@ async def test_the_trail_keeps_which_routes_were_passed_over_and_why(
     ]
     placed = await world.order(service=await world.service(routes=routes))
     async with runtime.uow.begin() as session:
-        await supply.pause(session, broke.id, PauseReason.NO_FUNDS)
+        await pausing.pause(session, broke.id, PauseReason.NO_FUNDS)
         await protection.record_failures(
             session, silent.id, protection.BREAKER_FAILURES_MAX, time_scale=1.0
         )
@@ -215,7 +215,7 @@ async def test_an_order_that_may_have_been_taken_is_given_to_no_other_route(
     placed = await world.order(service=await world.service(routes=routes))
     await desk.submit(first, Unconfirmed("ReadTimeout"))
     async with runtime.uow.begin() as session:
-        await supply.pause(session, first.id, PauseReason.NO_FUNDS)
+        await pausing.pause(session, first.id, PauseReason.NO_FUNDS)
     clock.move(timedelta(days=2))
     assert await desk.lease(first) is Closed.PAUSED
     assert await desk.lease(second) is None

@@ -16,7 +16,7 @@ from app.refunds import clock
 from app.refunds.clock import SILENT_AFTER
 from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
-from app.supply import service as supply
+from app.supply import pausing
 from tests.fixtures.world import World
 from tests.refunds.conftest import DAY, HOUR, WEEK, OpenShop, Shop
 
@@ -87,7 +87,7 @@ async def test_an_order_that_nobody_could_hand_over_is_refunded_in_full(
     shop: Shop, runtime: Runtime
 ) -> None:
     async with runtime.uow.begin() as session:
-        await supply.pause(session, shop.provider.id, supply.PauseReason.NO_FUNDS)
+        await pausing.pause(session, shop.provider.id, pausing.PauseReason.NO_FUNDS)
     claim = await shop.filed(await shop.order())
     shop.clock.move(WEEK)
     await shop.decide()
@@ -261,11 +261,11 @@ class TestDecidedLateWhileOrdersWereFollowed:
         self, shop: Shop, runtime: Runtime
     ) -> None:
         async with runtime.uow.begin() as session:
-            await supply.pause(session, shop.provider.id, supply.PauseReason.NO_FUNDS)
+            await pausing.pause(session, shop.provider.id, pausing.PauseReason.NO_FUNDS)
         claim = await shop.filed(await shop.order())
         shop.clock.move(WEEK + MINUTE)
         async with runtime.uow.begin() as session:
-            await supply.resume(session, shop.provider.id)
+            await pausing.resume(session, shop.provider.id)
         await shop.worker.dispatch(shop.provider)
         shop.clock.move(DAY)
         await shop.worker.until_idle(FOLLOW)

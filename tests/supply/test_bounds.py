@@ -18,14 +18,15 @@ from app.providers.protocol import (
     SubmitOutcome,
     Unconfirmed,
 )
-from app.supply import bounds, probing, protection
+from app.supply import bounds, pausing, probing, protection
 from app.supply import service as supply
 from app.supply.bounds import REGAINED_BY, STATUS_CALLS_MAX
 from app.supply.gauges import samples
 from app.supply.models import Provider
+from app.supply.pausing import PauseReason
 from app.supply.probing import CALL_MARGIN_SECONDS, Probe
 from app.supply.protection import BREAKER_FAILURES_MAX, BREAKER_OPEN_BASE, Closed, Grant
-from app.supply.service import PROBE, PauseReason
+from app.supply.service import PROBE
 from tests.fixtures.world import World
 from tests.orders.conftest import Desk, accepted, refused
 
@@ -150,7 +151,7 @@ class TestOrders:
         await world.order(service=service)
         under_way = await desk.send(provider)
         async with runtime.uow.begin() as session:
-            await supply.resume(session, provider.id)
+            await pausing.resume(session, provider.id)
         await desk.record(under_way, SILENT)
         assert await at_once(desk, provider) == 8
 
@@ -210,7 +211,7 @@ class TestKeptApart:
         lease, first = await begin_probe(runtime, provider)
         assert first is not None
         async with runtime.uow.begin() as session:
-            await supply.pause(session, provider.id, PauseReason.NO_FUNDS)
+            await pausing.pause(session, provider.id, PauseReason.NO_FUNDS)
         _, second = await begin_probe(runtime, provider)
         assert second is None
         await end_probe(runtime, lease, provider, first)
@@ -350,7 +351,7 @@ class TestAskedToWait:
             await protection.record_asked_to_wait(session, provider.id, 3600.0)
             assert await protection.admit_reads(session, provider.id) is Closed.BUDGET
         async with runtime.uow.begin() as session:
-            await supply.resume(session, provider.id)
+            await pausing.resume(session, provider.id)
             assert isinstance(await protection.admit_reads(session, provider.id), Grant)
 
 

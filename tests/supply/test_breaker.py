@@ -6,7 +6,7 @@ import pytest
 
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.supply import protection, repository
+from app.supply import pausing, protection, repository
 from app.supply import service as supply
 from app.supply.models import Provider
 from app.supply.protection import (
@@ -214,6 +214,6 @@ async def test_an_operator_who_resumes_a_provider_also_closes_its_breaker(
     await breaker.silent_reads(2)
     provider = await breaker.now()
     async with runtime.uow.begin() as session:
-        await supply.resume(session, provider.id)
+        await pausing.resume(session, provider.id)
     assert await breaker.counts() == (0, 0)
     assert await breaker.admitted() == 750

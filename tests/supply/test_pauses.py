@@ -13,11 +13,12 @@ from app.core.money import Money
 from app.core.runtime import Runtime
 from app.core.work import MAIN_LANE
 from app.providers.protocol import ProviderBalance
-from app.supply import probing, protection
+from app.supply import pausing, probing, protection
 from app.supply import service as supply
 from app.supply.models import Provider
+from app.supply.pausing import PauseReason
 from app.supply.protection import Grant
-from app.supply.service import PROBE, PROBE_EVERY, PauseReason
+from app.supply.service import PROBE, PROBE_EVERY
 from tests.fixtures.world import World
 
 R = PauseReason
@@ -35,7 +36,7 @@ class Till:
         if minutes is not None:
             until = self._runtime.clock.now() + timedelta(minutes=minutes)
         async with self._runtime.uow.begin() as session:
-            await supply.pause(session, self.id, reason, until=until)
+            await pausing.pause(session, self.id, reason, until=until)
 
     async def probe(self, balance: str | None) -> Provider:
         """Take the next probe as if it were due, and record this balance (None: no answer)."""
@@ -188,7 +189,7 @@ class TestWantOfFunds:
             await till.probe("51.00")
         elif ended_by == "an operator":
             async with runtime.uow.begin() as session:
-                await supply.resume(session, till.id)
+                await pausing.resume(session, till.id)
         else:
             clock.move(timedelta(hours=2))
         await till.pause(R.NO_FUNDS)
@@ -280,7 +281,7 @@ async def test_a_pause_and_the_record_of_a_probe_never_wait_for_each_other(
         await protection.record_failures(session, till.id, 1, time_scale=1.0)
         recording = asyncio.create_task(record())
         await until_someone_waits(runtime)
-        await supply.pause(session, till.id, R.NO_FUNDS)
+        await pausing.pause(session, till.id, R.NO_FUNDS)
     await recording
     now = await till.now()
     assert (now.breaker_failures, now.pause_reason) == (1, R.NO_FUNDS)

@@ -8,12 +8,13 @@ from app.core import work
 from app.core.clock import Clock
 from app.core.runtime import Runtime
 from app.core.work import MAIN_LANE
-from app.supply import probing, protection
+from app.supply import pausing, probing, protection
 from app.supply import service as supply
 from app.supply.models import Provider
+from app.supply.pausing import PauseReason
 from app.supply.probing import FUNDS_TRIAL_AFTER
 from app.supply.protection import BREAKER_FAILURES_MAX, BREAKER_OPEN_BASE, Closed, Grant
-from app.supply.service import PROBE, PauseReason
+from app.supply.service import PROBE
 from tests.fixtures.supplying import Worker
 from tests.fixtures.world import World
 
@@ -30,7 +31,7 @@ async def pause(
 ) -> None:
     async with runtime.uow.begin() as session:
         until = None if lasts is None else runtime.clock.now() + lasts
-        await supply.pause(session, provider.id, reason, until=until)
+        await pausing.pause(session, provider.id, reason, until=until)
 
 
 async def reason_after_a_probe(runtime: Runtime, worker: Worker, provider: Provider) -> str | None:

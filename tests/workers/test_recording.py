@@ -15,7 +15,7 @@ from app.orders import dispatch, outcomes
 from app.orders.dispatch import Batch
 from app.providers.protocol import Accepted, SubmitOutcome
 from app.supply.models import Provider
-from app.supply.service import PauseReason
+from app.supply.pausing import PauseReason
 from tests.fixtures.world import RouteTo, World
 from tests.orders.conftest import Desk
 from tests.workers.test_workers import (  # noqa: F401 - fixtures

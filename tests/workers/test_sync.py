@@ -34,7 +34,7 @@ from app.core.runtime import Runtime
 from app.core.uow import now_of
 from app.providers.protocol import CatalogEntry
 from app.providers.wire import Wire
-from app.supply import protection
+from app.supply import pausing, protection
 from app.supply import service as supply
 from app.supply.models import Provider
 from tests.fixtures.running import OpenRuntime
@@ -632,7 +632,7 @@ class TestSchedule:
         provider, paused = await desk.world.provider(), await desk.world.provider()
         desk.panel.sells(listed())
         async with runtime.uow.begin() as session:
-            await supply.pause(session, paused.id, supply.PauseReason.OPERATOR)
+            await pausing.pause(session, paused.id, pausing.PauseReason.OPERATOR)
         for _ in range(2):
             async with runtime.uow.begin() as session:
                 await mirror.promise(session)

@@ -35,10 +35,10 @@ from app.orders.states import RUNNING
 from app.providers.wire import Wire
 from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
-from app.supply import protection
+from app.supply import pausing, protection
 from app.supply import service as supply
 from app.supply.models import Provider
-from app.supply.service import PauseReason
+from app.supply.pausing import PauseReason
 from tests.fixtures.servers import Servers
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import RouteTo, World
@@ -657,7 +657,7 @@ class TestProbing:
         provider = await world.provider(simulator=simulator)
         await worker.probe()
         async with runtime.uow.begin() as session:
-            await supply.pause(session, provider.id, reason)
+            await pausing.pause(session, provider.id, reason)
         await worker.probe()  # want of funds is probed at once
         await simulator.control.put("/balance", json={"balance": balance})
         clock.move(supply.PROBE_EVERY)
@@ -696,7 +696,7 @@ class TestProbing:
         provider = await world.provider(simulator=simulator)
         async with runtime.uow.begin() as session:
             until = clock.now() + timedelta(minutes=10)
-            await supply.pause(session, provider.id, PauseReason.MAINTENANCE, until=until)
+            await pausing.pause(session, provider.id, PauseReason.MAINTENANCE, until=until)
             await work.put(session, supply.PROBE, str(provider.id))
         await worker.probe()
         async with runtime.uow.begin() as session:
@@ -714,7 +714,7 @@ async def test_orders_without_a_route_find_one_that_was_opened_later(
     service = await world.service(routes=[RouteTo(first)])
     placed = await world.order(service=service)
     async with runtime.uow.begin() as session:
-        await supply.pause(session, first.id, PauseReason.OPERATOR)
+        await pausing.pause(session, first.id, PauseReason.OPERATOR)
     await worker.until_idle("dispatch")
     second = await world.provider(simulator=simulator)
     async with runtime.uow.begin() as session:
