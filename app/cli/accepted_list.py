@@ -15,7 +15,7 @@ import orjson
 from app.cli.refusals import CommandFailed
 from app.core.http import Bounds, HTTPError, bounded_client, read_bounded
 from app.core.money import Money
-from app.orders.restored import Listed
+from app.orders.provider_lists import Listed
 
 ROWS_MAX: Final = 500_000
 _BYTES_MAX: Final = 32 * 1024 * 1024

@@ -20,9 +20,9 @@ from app.core.clock import rfc3339
 from app.core.errors import AppError
 from app.core.money import Money
 from app.core.runtime import Runtime
-from app.orders import restored
+from app.orders import provider_lists, restored
 from app.orders.errors import TooEarlyToProve
-from app.orders.restored import Listed, Reading
+from app.orders.provider_lists import Listed, Reading
 from app.supply import service as supply
 from app.supply.models import Provider
 
@@ -115,7 +115,9 @@ async def _reconcile(
             listed = await ask_simulator(provider.base_url)
         since = since or (restore.since if restore else None)
         async with runtime.uow.begin() as session:
-            reading = await restored.read_list(session, runtime.keys, provider, listed, since=since)
+            reading = await provider_lists.read_list(
+                session, runtime.keys, provider, listed, since=since
+            )
         reading = _with_matches(reading, asked.matches)
         _show(provider, reading, since)
         if asked.apply:

@@ -13,10 +13,11 @@ from app.core import lineage
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import holding, resolving, restored
+from app.orders import holding, provider_lists, resolving, restored
 from app.orders.errors import OrderStateConflict
 from app.orders.number_repository import NUMBERS_SKIPPED
-from app.orders.restored import Doubted, Listed, Reading
+from app.orders.provider_lists import Listed, Reading
+from app.orders.restored import Doubted
 from app.providers.protocol import Accepted, NotThere, ProviderState
 from app.supply.models import Provider
 from tests.fixtures.world import RouteTo, World
@@ -39,7 +40,7 @@ async def restore(runtime: Runtime) -> Doubted:
 
 async def read(runtime: Runtime, provider: Provider, listed: Sequence[Listed]) -> Reading:
     async with runtime.uow.begin() as session:
-        return await restored.read_list(session, runtime.keys, provider, listed, since=None)
+        return await provider_lists.read_list(session, runtime.keys, provider, listed, since=None)
 
 
 async def restore_elsewhere(runtime: Runtime) -> None:
