@@ -283,8 +283,9 @@ async def test_a_cursor_that_is_not_ours_is_refused(
 ) -> None:
     reseller = await world.reseller()
     order = await world.order(reseller)
-    caller = await world.operator() if guarded.is_operators else reseller
-    path = guarded.path(order_id=order["id"])
+    operator = await world.operator()
+    caller = operator if guarded.is_operators else reseller
+    path = guarded.path(order_id=order["id"], reseller_id=reseller.id, operator_id=operator.id)
     for cursor in CURSORS:
         answer = await client.get(path, params={"cursor": cursor}, headers=caller.headers)
 
