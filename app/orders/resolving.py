@@ -21,6 +21,7 @@ from app.orders import (
     restore_repository,
 )
 from app.orders.canceling import ask_to_stop, promise_again
+from app.orders.dispatch import review_taken
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
 from app.orders.inquiry_states import ResolvedBy
@@ -28,6 +29,7 @@ from app.orders.judging import ABSENCE_AFTER
 from app.orders.late_words import listen
 from app.orders.models import Attempt, Order
 from app.orders.outcomes import move_to_unknown
+from app.orders.routing import histories
 from app.orders.service import (
     DISPATCH,
     FOLLOW,
@@ -104,7 +106,8 @@ async def hand_over(session: Session, order_id: int, why: str) -> None:
 async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
     """Cancel, with all money back, orders that were never handed on in time; how many.
 
-    None in a restored database, which does not know what was handed on.
+    None in a restored database, which does not know what was handed on. One that a late answer
+    says was taken is for a person.
     """
     if await lineage.is_restored(session):
         return 0
@@ -113,9 +116,15 @@ async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
     # All of them before the first wallet.
     await work.lock_refs(session, [str(order_id) for order_id in ids])
     stale = await repository.lock_many(session, ids, OrderState.QUEUED)
+    history = await histories(session, [order.id for order in stale])
+    canceled = 0
     for order in stale:
-        await cancel(session, order.id, actor=SWEEPER, reason="not_started_in_time")
-    return len(stale)
+        if history[order.id].was_taken:
+            await review_taken(session, order.id, OrderState.QUEUED)
+        else:
+            await cancel(session, order.id, actor=SWEEPER, reason="not_started_in_time")
+            canceled += 1
+    return canceled
 
 
 async def find(
