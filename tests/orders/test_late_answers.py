@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
+from app.catalog.models import OnUnknown
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.ids import new_id
 from app.core.money import Money
-from app.orders import canceling, conceding, resolving
+from app.orders import canceling, conceding, resolving, unresolved
 from app.orders import service as orders
 from app.orders.conceding import Concession
 from app.orders.dispatch import Batch
 from app.orders.errors import OrderNotCancelable
 from app.orders.judging import ABSENCE_AFTER
 from app.orders.models import Order
-from app.providers.protocol import Accepted, RefusalKind
+from app.orders.unresolved import Next
+from app.providers.protocol import Accepted, RefusalKind, Unconfirmed
 from app.refunds.facts import facts_of
 from app.refunds.models import Claim
 from app.refunds.states import Reason
@@ -138,3 +140,23 @@ async def test_where_a_claim_ends_it_its_provider_is_asked_to_stop(late: Late, d
     order = await late.row(order_id)
     assert (order.state, order.provider_order_id) == ("canceled", "77")
     assert set(await desk.work_of(order_id)) == {"cancel", "follow"}
+
+
+async def test_no_policy_writes_it_off_once_it_was_sent_again_and_lost_again(
+    late: Late, desk: Desk, clock: Clock
+) -> None:
+    provider, order_id, stopped = await late.called_absent(
+        on_unknown=OnUnknown.WRITE_OFF, write_off_hours=2
+    )
+    again = await desk.send(provider)
+    await late.hear(stopped)
+    await desk.record(again, Unconfirmed("ReadTimeout"))
+    clock.move(timedelta(hours=25))
+
+    async with desk.runtime.uow.begin() as session:
+        [shown] = await unresolved.page(session, after=None, limit=9, unknown_hours_max=24)
+    await desk.look(order_id)
+
+    assert (shown.then, "earlier attempt" in shown.evidence["own"]) == (Next.REVIEW, True)
+    assert (await late.row(order_id)).state == "needs_review"
+    assert await desk.work_of(order_id) == {}
