@@ -158,18 +158,26 @@ async def adopt(session: Session, order: Order, actor: Actor) -> Order:
     """Take an unresolved order for found where an answer to its attempt gave it an id that no other
     order has or was given; else as it was. It is locked.
     """
+    told = await _told(session, order)
+    if told is None:
+        return order
+    await inquiries.end(session, order.id, ResolvedBy.OWN_EVIDENCE)
+    await _found(session, order, *told, actor, reason=ResolvedBy.OWN_EVIDENCE)
+    return await get(session, order.id)
+
+
+async def _told(session: Session, order: Order) -> tuple[Attempt, str] | None:
+    """The attempt of an order that is followed under no id, with the one that an answer gave it."""
     attempt = await attempt_repository.live_of(session, order.id)
     if attempt is None or order.provider_order_id is not None:
-        return order
+        return None
     await attempt_repository.lock_acceptance(session, attempt.provider_id)
     given = await attempt_repository.evidence_of(session, attempt.id)
     if given is None or await attempt_repository.ids_known_besides(
         session, attempt.provider_id, [given], ours={order.id: attempt.id}
     ):
-        return order
-    await inquiries.end(session, order.id, ResolvedBy.OWN_EVIDENCE)
-    await _found(session, order, attempt, given, actor, reason=ResolvedBy.OWN_EVIDENCE)
-    return await get(session, order.id)
+        return None
+    return attempt, given
 
 
 async def _found(
@@ -274,18 +282,39 @@ async def write_off(
     by: ResolvedBy = ResolvedBy.OPERATOR,
 ) -> Order:
     """Give the money back without knowing; what is delivered later is the house's loss. A provider
-    that has given it an id is asked to stop.
+    that has given it an id is asked to stop, even if only an answer to its attempt tells which.
     """
     order = await _lock_unresolved(session, order_id)
+    told = await _told(session, order)
     await inquiries.end(session, order_id, by)
     end = End(Move.WRITE_OFF, OrderState.CANCELED, Money(order.charge), order.remains)
     await end_order(session, order, end, actor, reason="written_off", data={"why": reason})
+    if told is not None:
+        await _keep_id(session, order_id, *told, actor)
     ended = await get(session, order_id)
     if ended.provider_id is None or ended.provider_order_id is None:
         return ended
     await ask_to_stop(session, ended, ended.provider_id, actor=actor)
     await listen(session, ended, ended.provider_id)
     return await get(session, order_id)
+
+
+async def _keep_id(
+    session: Session, order_id: int, attempt: Attempt, given: str, actor: Actor
+) -> None:
+    """Under this id the provider has an order that was written off."""
+    await attempt_repository.end(
+        session, attempt.id, AttemptState.ACCEPTED, outcome="written off", provider_order_id=given
+    )
+    await repository.note(
+        session,
+        order_id,
+        "observation",
+        source=OrderState.CANCELED,
+        actor=actor,
+        data={"after_end": True, "provider_order_id": given},
+        values={"provider_id": attempt.provider_id, "provider_order_id": given},
+    )
 
 
 async def settle_by_hand(

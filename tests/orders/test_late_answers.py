@@ -160,3 +160,20 @@ async def test_no_policy_writes_it_off_once_it_was_sent_again_and_lost_again(
     assert (shown.then, "earlier attempt" in shown.evidence["own"]) == (Next.REVIEW, True)
     assert (await late.row(order_id)).state == "needs_review"
     assert await desk.work_of(order_id) == {}
+
+
+async def test_where_it_is_written_off_its_provider_is_asked_to_stop(
+    late: Late, desk: Desk
+) -> None:
+    provider, order_id, stopped = await late.called_absent()
+    await late.hear(stopped)
+    await desk.lease(provider)
+
+    async with desk.runtime.uow.begin() as session:
+        await resolving.write_off(session, order_id, actor=OPERATOR, reason="enough")
+
+    order = await late.row(order_id)
+    assert (order.state, order.provider_order_id) == ("canceled", "77")
+    assert (order.refunded, order.cancel_state) == (order.charge, "requested")
+    assert (await desk.attempt(order_id)).state == "accepted"
+    assert set(await desk.work_of(order_id)) == {"cancel", "follow"}
