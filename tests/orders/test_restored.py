@@ -14,7 +14,7 @@ from app.core import lineage
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import holding, resolving, restored
+from app.orders import holding, number_repository, resolving, restored
 from app.orders.errors import OrderStateConflict
 from app.orders.number_repository import NUMBERS_SKIPPED
 from app.orders.restored import Doubted, Listed, Reading
@@ -360,6 +360,20 @@ async def test_no_number_of_the_time_that_was_forgotten_is_given_again_even_befo
     assert first > before + NUMBERS_SKIPPED
     # They are left out once, and not with each order.
     assert first < drip < last < first + NUMBERS_SKIPPED
+
+
+async def test_two_copies_of_one_backup_give_no_number_twice(
+    world: World, runtime: Runtime
+) -> None:
+    async def number_after(base: int) -> int:
+        async with runtime.uow.begin() as session:
+            await session.execute(text("SELECT setval('order_numbers', :base)"), {"base": base})
+            await number_repository.skip_numbers(session)
+            return (await number_repository.next_numbers(session, 1))[0]
+
+    base: int = (await world.order())["id"]
+
+    assert len({await number_after(base) for _ in range(3)}) > 1
 
 
 async def test_the_apps_role_may_leave_numbers_out(world: World, runtime: Runtime) -> None:
