@@ -12,6 +12,8 @@ END $$;
 GRANT USAGE ON SCHEMA public TO smmos_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO smmos_app;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO smmos_app;
+-- A restored database leaves out the order numbers that it may have forgotten.
+GRANT UPDATE ON SEQUENCE order_numbers TO smmos_app;
 
 -- What refuses a change by its trigger is refused by right as well.
 DO $$

@@ -14,12 +14,13 @@ from app.core.money import Money
 from app.ledger import service as ledger
 from app.orders import inquiries, repository, resolving
 from app.orders.canceling import ask_to_stop
+from app.orders.dispatch import review_taken
 from app.orders.errors import IllegalMoveError, OrderStateConflict
 from app.orders.inquiry_states import ResolvedBy
 from app.orders.late_words import listen
 from app.orders.models import Order
 from app.orders.resolving import UNRESOLVED
-from app.orders.service import get
+from app.orders.service import get, was_taken
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
 
@@ -54,6 +55,10 @@ async def end_running(session: Session, order: Order, given: Concession) -> None
         raise OrderStateConflict(
             "The database was restored and is not vouched for: the order may have been handed over"
         )
+    if state in _NOT_HANDED_ON and await was_taken(session, order.id):
+        await review_taken(session, order.id, state)
+        order = await get(session, order.id)
+        state = OrderState(order.state)
     if state in UNRESOLVED:
         order = await resolving.adopt(session, order, given.actor)
         state = OrderState(order.state)

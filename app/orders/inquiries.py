@@ -122,11 +122,13 @@ async def evidence_of(session: Session, attempt: Attempt, inquiry: Inquiry) -> E
         ours={attempt.order_id: attempt.id},
     )
     free = [one for one in ours if one not in in_use]
+    made = await attempt_repository.earlier(session, [attempt.order_id])
     return replace(
         kept(inquiry),
         # An id that the provider gave to two orders is evidence for neither.
         own_id=None if given in in_use else given,
         id_in_use=given in in_use,
+        earlier_id=any(one.has_id for one in made if one.number != attempt.number),
         ids_found=free[0] if free else None,
     )
 

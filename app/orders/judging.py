@@ -23,6 +23,7 @@ class Evidence:
     """What is known of a lost order: an id that an answer to it carried, and what was learned.
 
     `own_id` is None where none came, or where another order has it: then `id_in_use` is set.
+    `earlier_id` is that an answer to an earlier attempt carried one, which was called absent.
     """
 
     own_id: str | None = None
@@ -32,6 +33,7 @@ class Evidence:
     balance: BalanceVerdict | None = None
     ids: IdsVerdict | None = None
     ids_found: str | None = None
+    earlier_id: bool = False
 
     @property
     def says_taken(self) -> bool:
@@ -39,6 +41,7 @@ class Evidence:
         return (
             self.own_id is not None
             or self.id_in_use
+            or self.earlier_id
             or self.lookup is LookupVerdict.FOUND
             or self.balance is BalanceVerdict.TAKEN
             or self.ids in {IdsVerdict.FOUND, IdsVerdict.AMBIGUOUS}

@@ -12,6 +12,8 @@ from app.core.statements import Statement
 
 NUMBERS_SKIPPED: Final = 1_000_000
 """More than are given out between a backup and its restore."""
+SKIPPED_BESIDES_MAX: Final = 100_000_000
+"""So many more, at random: another copy of the same backup may have given out some already."""
 
 _NEXT: Final = Statement(
     """
@@ -22,7 +24,10 @@ _NEXT: Final = Statement(
     """
 )
 _SKIP: Final = text(
-    "SELECT setval('order_numbers', nextval('order_numbers') + CAST(:skipped AS bigint))"
+    """
+    SELECT setval('order_numbers', nextval('order_numbers') + CAST(:skipped AS bigint)
+                                   + CAST(random() * CAST(:besides AS bigint) AS bigint))
+    """
 )
 
 
@@ -42,4 +47,5 @@ async def next_numbers(session: Session, count: int) -> list[int]:
 
 async def skip_numbers(session: Session) -> None:
     """Leave out the numbers that lost orders may have had."""
-    await session.execute(_SKIP, {"skipped": NUMBERS_SKIPPED})
+    values = {"skipped": NUMBERS_SKIPPED, "besides": SKIPPED_BESIDES_MAX}
+    await session.execute(_SKIP, values)

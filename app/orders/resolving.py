@@ -21,6 +21,7 @@ from app.orders import (
     restore_repository,
 )
 from app.orders.canceling import ask_to_stop, promise_again
+from app.orders.dispatch import review_taken
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
 from app.orders.inquiry_states import ResolvedBy
@@ -28,6 +29,7 @@ from app.orders.judging import ABSENCE_AFTER
 from app.orders.late_words import listen
 from app.orders.models import Attempt, Order
 from app.orders.outcomes import move_to_unknown
+from app.orders.routing import histories
 from app.orders.service import (
     DISPATCH,
     FOLLOW,
@@ -104,7 +106,8 @@ async def hand_over(session: Session, order_id: int, why: str) -> None:
 async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
     """Cancel, with all money back, orders that were never handed on in time; how many.
 
-    None in a restored database, which does not know what was handed on.
+    None in a restored database, which does not know what was handed on. One that a late answer
+    says was taken is for a person.
     """
     if await lineage.is_restored(session):
         return 0
@@ -113,9 +116,15 @@ async def cancel_stale(session: Session, *, queued_days_max: int) -> int:
     # All of them before the first wallet.
     await work.lock_refs(session, [str(order_id) for order_id in ids])
     stale = await repository.lock_many(session, ids, OrderState.QUEUED)
+    history = await histories(session, [order.id for order in stale])
+    canceled = 0
     for order in stale:
-        await cancel(session, order.id, actor=SWEEPER, reason="not_started_in_time")
-    return len(stale)
+        if history[order.id].was_taken:
+            await review_taken(session, order.id, OrderState.QUEUED)
+        else:
+            await cancel(session, order.id, actor=SWEEPER, reason="not_started_in_time")
+            canceled += 1
+    return canceled
 
 
 async def find(
@@ -149,18 +158,26 @@ async def adopt(session: Session, order: Order, actor: Actor) -> Order:
     """Take an unresolved order for found where an answer to its attempt gave it an id that no other
     order has or was given; else as it was. It is locked.
     """
+    told = await _told(session, order)
+    if told is None:
+        return order
+    await inquiries.end(session, order.id, ResolvedBy.OWN_EVIDENCE)
+    await _found(session, order, *told, actor, reason=ResolvedBy.OWN_EVIDENCE)
+    return await get(session, order.id)
+
+
+async def _told(session: Session, order: Order) -> tuple[Attempt, str] | None:
+    """The attempt of an order that is followed under no id, with the one that an answer gave it."""
     attempt = await attempt_repository.live_of(session, order.id)
     if attempt is None or order.provider_order_id is not None:
-        return order
+        return None
     await attempt_repository.lock_acceptance(session, attempt.provider_id)
     given = await attempt_repository.evidence_of(session, attempt.id)
     if given is None or await attempt_repository.ids_known_besides(
         session, attempt.provider_id, [given], ours={order.id: attempt.id}
     ):
-        return order
-    await inquiries.end(session, order.id, ResolvedBy.OWN_EVIDENCE)
-    await _found(session, order, attempt, given, actor, reason=ResolvedBy.OWN_EVIDENCE)
-    return await get(session, order.id)
+        return None
+    return attempt, given
 
 
 async def _found(
@@ -265,18 +282,39 @@ async def write_off(
     by: ResolvedBy = ResolvedBy.OPERATOR,
 ) -> Order:
     """Give the money back without knowing; what is delivered later is the house's loss. A provider
-    that has given it an id is asked to stop.
+    that has given it an id is asked to stop, even if only an answer to its attempt tells which.
     """
     order = await _lock_unresolved(session, order_id)
+    told = await _told(session, order)
     await inquiries.end(session, order_id, by)
     end = End(Move.WRITE_OFF, OrderState.CANCELED, Money(order.charge), order.remains)
     await end_order(session, order, end, actor, reason="written_off", data={"why": reason})
+    if told is not None:
+        await _keep_id(session, order_id, *told, actor)
     ended = await get(session, order_id)
     if ended.provider_id is None or ended.provider_order_id is None:
         return ended
     await ask_to_stop(session, ended, ended.provider_id, actor=actor)
     await listen(session, ended, ended.provider_id)
     return await get(session, order_id)
+
+
+async def _keep_id(
+    session: Session, order_id: int, attempt: Attempt, given: str, actor: Actor
+) -> None:
+    """Under this id the provider has an order that was written off."""
+    await attempt_repository.end(
+        session, attempt.id, AttemptState.ACCEPTED, outcome="written off", provider_order_id=given
+    )
+    await repository.note(
+        session,
+        order_id,
+        "observation",
+        source=OrderState.CANCELED,
+        actor=actor,
+        data={"after_end": True, "provider_order_id": given},
+        values={"provider_id": attempt.provider_id, "provider_order_id": given},
+    )
 
 
 async def settle_by_hand(

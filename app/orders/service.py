@@ -31,7 +31,7 @@ from app.orders.inputs import link_hash, seal_form, shown_form
 from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
 from app.orders.pricing import NewOrder, Priced, price
 from app.orders.repository import OrderFilter
-from app.orders.routing import History, Sold, next_route
+from app.orders.routing import History, Sold, histories, next_route
 from app.orders.settlement import End, end_order
 from app.orders.states import Move, OrderState
 from app.resellers.models import Mode
@@ -292,16 +292,26 @@ async def cancel(session: Session, order_id: int, *, actor: Actor, reason: str) 
     """Take back an order that was never handed on; the whole charge returns at once.
 
     Loses to a worker that takes it first: raises OrderNotCancelable; so it does in a restored
-    database, which does not know whether it was handed on.
+    database, which does not know whether it was handed on, and where a late answer says that it
+    was.
     """
     if await lineage.is_restored(session):
         raise OrderNotCancelable
     order = await lock(session, order_id)
     if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
         raise OrderNotCancelable
+    if await was_taken(session, order_id):
+        raise OrderNotCancelable("The order is between us and delivery: try again later")
     end = End(Move.CANCEL, OrderState.CANCELED, Money(order.charge), order.units)
     await end_order(session, order, end, actor, reason=reason)
     return await get(session, order_id)
+
+
+async def was_taken(session: Session, order_id: int) -> bool:
+    """Whether an answer to any attempt carried an id for this order: of one that waits, that it was
+    called absent, and is not.
+    """
+    return (await histories(session, [order_id]))[order_id].was_taken
 
 
 async def lock(session: Session, order_id: int) -> Order:

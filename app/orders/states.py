@@ -85,8 +85,8 @@ MOVES: Final[dict[Move, frozenset[tuple[OrderState, OrderState]]]] = {
     Move.PUT_BACK: frozenset({(_S.SUBMITTING, _S.QUEUED)}),
     Move.REFUSE: frozenset({(_S.SUBMITTING, _S.FAILED)}),
     Move.LOSE: frozenset({(_S.SUBMITTING, _S.UNKNOWN)}),
-    # From on hold only in a database that was restored from an older copy, from queued there and
-    # where a late answer says that the order was taken.
+    # From queued and on hold only in a database that was restored from an older copy, and where a
+    # late answer says that the order was taken.
     Move.REVIEW: frozenset(
         (state, _S.NEEDS_REVIEW)
         for state in (_S.QUEUED, _S.ON_HOLD, _S.SUBMITTING, _S.IN_PROGRESS, _S.UNKNOWN)

@@ -17,6 +17,7 @@ from app.orders.inquiry_states import IdsVerdict, LookupVerdict
 from app.orders.judging import Evidence, Rules, written_off_after
 from app.orders.models import Attempt, Order
 from app.orders.reconciling import rules_for
+from app.orders.routing import histories
 from app.orders.service import RECONCILE
 from app.orders.states import OrderState
 from app.supply import service as supply
@@ -60,12 +61,14 @@ async def page(
             )
     attempt_ids = [row.attempt.id for row in rows if row.attempt is not None]
     told = await attempt_repository.ids_told(session, attempt_ids)
+    history = await histories(session, [row.order.id for row in rows])
     looks = await work.due_times(session, RECONCILE, [str(row.order.id) for row in rows])
     return [
         _unresolved(
             row,
             provider=None if row.attempt is None else names.get(row.attempt.provider_id),
             told=None if row.attempt is None else told.get(row.attempt.id),
+            was_taken=history[row.order.id].was_taken,
             look_at=looks.get(str(row.order.id)),
             rules=rules[row.order.service_id],
             now=now_of(session),
@@ -79,19 +82,20 @@ def _unresolved(
     *,
     provider: str | None,
     told: str | None,
+    was_taken: bool,
     look_at: datetime | None,
     rules: Rules,
     now: datetime,
 ) -> Unresolved:
     sent_at = None if row.attempt is None else row.attempt.sending_at
     since = sent_at or row.order.created_at
-    then, after = _next(row, told, rules, looked_for=look_at is not None)
+    then, after = _next(row, rules, was_taken=was_taken, looked_for=look_at is not None)
     return Unresolved(
         order=row.order,
         attempt=row.attempt,
         provider=provider,
         since=since,
-        evidence=_in_words(row, told, now),
+        evidence=_in_words(row, told, now, was_taken=was_taken),
         look_at=look_at if row.order.state == OrderState.UNKNOWN else None,
         then=then,
         then_at=None if after is None else since + after,
@@ -99,12 +103,12 @@ def _unresolved(
 
 
 def _next(
-    row: Hanging, told: str | None, rules: Rules, *, looked_for: bool
+    row: Hanging, rules: Rules, *, was_taken: bool, looked_for: bool
 ) -> tuple[Next, timedelta | None]:
     """What time does to the order, and how long after it was sent."""
     evidence = Evidence() if row.inquiry is None else inquiries.kept(row.inquiry)
     write_off: timedelta | None = None
-    if looked_for and told is None:
+    if looked_for and not was_taken:
         write_off = written_off_after(evidence, rules)
     if row.order.state != OrderState.UNKNOWN:
         return (Next.NOTHING, None) if write_off is None else (Next.WRITE_OFF, write_off)
@@ -113,7 +117,7 @@ def _next(
     return Next.REVIEW, rules.review_after
 
 
-def _in_words(row: Hanging, told: str | None, now: datetime) -> dict[str, str]:
+def _in_words(row: Hanging, told: str | None, now: datetime, *, was_taken: bool) -> dict[str, str]:
     """Each kind of evidence in a line; a kind that says nothing is left out."""
     said: dict[str, str] = {}
     inquiry = row.inquiry
@@ -121,6 +125,8 @@ def _in_words(row: Hanging, told: str | None, now: datetime) -> dict[str, str]:
         said["answer"] = row.attempt.outcome
     if told is not None:
         said["own"] = f"an answer carried its id {told}"
+    elif was_taken:
+        said["own"] = "an answer to an earlier attempt carried an id"
     if inquiry is None:
         return said
     if inquiry.lookup is not None and inquiry.lookup_asked_at is not None:

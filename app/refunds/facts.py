@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from app.catalog import service as catalog
 from app.catalog.windows import Tier
 from app.core.clock import rfc3339
@@ -17,6 +19,8 @@ from app.refunds.models import Claim
 from app.refunds.rules import Decision
 from app.refunds.shares import Facts
 from app.refunds.states import Reason
+
+_WAITS: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 
 
 async def facts_of(
@@ -35,7 +39,7 @@ async def facts_of(
         opens_at=claim.opens_at,
         deadline=claim.deadline,
         tier=Tier(sold.tier),
-        state=OrderState(order.state),
+        state=await _standing(session, order),
         charge=Money(order.charge),
         ordered=order.units,
         remains=order.remains,
@@ -47,6 +51,16 @@ async def facts_of(
         by_claim=order.reason == REFUND_CLAIM,
         time_scale=time_scale,
     )
+
+
+async def _standing(session: Session, order: Order) -> OrderState:
+    """How the order stands; of one that waits although a late answer says that it was taken, a
+    person has to find out.
+    """
+    state = OrderState(order.state)
+    if state in _WAITS and await orders.was_taken(session, order.id):
+        return OrderState.NEEDS_REVIEW
+    return state
 
 
 async def _missing_at_deadline(session: Session, claim: Claim, order: Order) -> int | None:

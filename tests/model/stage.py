@@ -96,10 +96,14 @@ class Stage:
 
     def play(self) -> Play:
         """Begin a play; whoever begins it ends it."""
-        savepoint = self.run(self._begin())
+        savepoint = self.savepoint()
         clock = StillClock()
         runtime = self._runtime(clock)
         return Play(self, runtime, clock, Desk(runtime, self._world(runtime)), savepoint)
+
+    def savepoint(self) -> AsyncTransaction:
+        """All that follows can be undone."""
+        return self.run(self._begin())
 
     async def _begin(self) -> AsyncTransaction:
         return await self._connection.begin_nested()

@@ -101,20 +101,21 @@ def test_nothing_that_says_it_was_taken_is_ever_followed_by_a_resend_or_a_write_
     ages = (timedelta(), ABSENCE_AFTER, timedelta(hours=2), timedelta(days=9))
     combinations = product(
         (None, "7"), (False, True), (None, *LookupVerdict), (None, *BalanceVerdict),
-        (None, *IdsVerdict), OrderState, ages,
+        (None, *IdsVerdict), (None, "8"), (False, True),
+        (OrderState.UNKNOWN, OrderState.NEEDS_REVIEW), ages,
     )  # fmt: skip
-    judged = 0
-    for own_id, id_in_use, lookup, balance, ids, state, age in combinations:
-        if state not in {OrderState.UNKNOWN, OrderState.NEEDS_REVIEW}:
-            continue
-        evidence = Evidence(own_id, id_in_use, lookup, LATE, balance, ids, "8")
+    judged = proven = 0
+    for own_id, id_in_use, lookup, balance, ids, found, earlier, state, age in combinations:
+        evidence = Evidence(own_id, id_in_use, lookup, LATE, balance, ids, found, earlier)
         decision = decided(evidence, after=age, rules=rules, state=state)
         judged += 1
         if evidence.says_taken:
             assert not isinstance(decision, ProveAbsent | WriteOff), evidence
         if isinstance(decision, ProveAbsent):
             assert age >= ABSENCE_AFTER
+            proven += 1
     assert judged > 1000
+    assert proven > 10
 
 
 @pytest.mark.parametrize(

@@ -243,36 +243,6 @@ class TestByHand:
         assert (await world.row(placed)).state == "in_progress"
         assert [one.number for one in await desk.attempts(placed["id"])] == [1, 2]
 
-    @pytest.mark.parametrize("sent_again", [False, True])
-    async def test_an_order_that_a_late_answer_shows_to_be_taken_is_neither_sent_again_nor_repaid(
-        self, world: World, desk: Desk, clock: Clock, worker: Worker, sent_again: bool
-    ) -> None:
-        provider = await world.provider()
-        order = await world.order(service=await world.service(routes=[provider]))
-        stopped = await desk.send(provider)
-        await worker.lose_leases()
-        await worker.upkeep()
-        clock.move(ABSENCE_AFTER + timedelta(minutes=1))
-        async with desk.runtime.uow.begin() as session:
-            await prove_absent(session, order["id"])
-        again = await desk.send(provider) if sent_again else None
-        # Its worker wakes, and has the answer of a quarter of an hour ago.
-        await desk.record(stopped, Accepted("77", "{}"))
-
-        if again is None:
-            batch = await desk.lease(provider)
-            assert isinstance(batch, Batch)
-            assert batch.handovers == ()
-        else:
-            await desk.record(again, refused(RefusalKind.PERMANENT))
-
-        assert (await world.row(order)).state == "needs_review"
-        async with desk.runtime.uow.begin() as session:
-            found = await find(session, order["id"], "77")
-        assert found.state == "in_progress"
-        states = [one.state for one in await desk.attempts(order["id"])]
-        assert states == (["accepted", "refused"] if sent_again else ["accepted"])
-
     async def test_an_order_with_a_providers_id_cannot_be_proven_absent(
         self, world: World, desk: Desk, clock: Clock
     ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from app.core import lineage
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import holding, provider_lists, resolving, restored
+from app.orders import holding, number_repository, provider_lists, resolving, restored
 from app.orders.errors import OrderStateConflict
 from app.orders.number_repository import NUMBERS_SKIPPED
 from app.orders.provider_lists import Listed, Reading
@@ -25,6 +26,7 @@ from tests.orders.conftest import Desk, progress
 from tests.orders.test_reconciling import COST, LOST, Search
 
 DESK = Actor("operator", "opr_1")
+APP_ROLE = Path(__file__).resolve().parents[2] / "deploy" / "app-role.sql"
 PLACE = "https://www.instagram.com/p/Cabc123/"
 
 
@@ -359,6 +361,33 @@ async def test_no_number_of_the_time_that_was_forgotten_is_given_again_even_befo
     assert first > before + NUMBERS_SKIPPED
     # They are left out once, and not with each order.
     assert first < drip < last < first + NUMBERS_SKIPPED
+
+
+async def test_two_copies_of_one_backup_give_no_number_twice(
+    world: World, runtime: Runtime
+) -> None:
+    async def number_after(base: int) -> int:
+        async with runtime.uow.begin() as session:
+            await session.execute(text("SELECT setval('order_numbers', :base)"), {"base": base})
+            await number_repository.skip_numbers(session)
+            return (await number_repository.next_numbers(session, 1))[0]
+
+    base: int = (await world.order())["id"]
+
+    assert len({await number_after(base) for _ in range(3)}) > 1
+
+
+async def test_the_apps_role_may_leave_numbers_out(world: World, runtime: Runtime) -> None:
+    reseller, service = await world.reseller(), await world.service()
+    before = (await world.order(reseller, service))["id"]
+    await restore_elsewhere(runtime)
+    async with runtime.uow.begin() as session:
+        connection = await (await session.connection()).get_raw_connection()
+        await connection.driver_connection.execute(APP_ROLE.read_text())  # type: ignore[union-attr]
+        await session.execute(text("SET LOCAL ROLE smmos_app"))
+
+    assert (await world.order(reseller, service))["id"] > before + NUMBERS_SKIPPED
+    await restore(runtime)
 
 
 async def test_orders_that_came_before_anybody_vouched_do_not_shorten_what_was_forgotten(
