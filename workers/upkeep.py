@@ -16,7 +16,7 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.files.service import COLLECT
 from app.ledger import service as ledger
-from app.orders import estimates, lateness, link_locks, resolving
+from app.orders import estimates, lateness, link_locks, sweeping
 from app.orders import gauges as order_gauges
 from app.orders.canceling import CANCEL
 from app.orders.refill_asking import sweep_refills
@@ -64,10 +64,10 @@ class Task:
 
 async def sweep(_context: WorkerContext, session: Session) -> None:
     """Judge the orders of workers that lost their lease, and free all other expired leases."""
-    swept = await resolving.sweep_dispatch(session)
-    swept += await sweep_refills(session, limit=resolving.SWEEP_MAX)
+    swept = await sweeping.sweep_dispatch(session)
+    swept += await sweep_refills(session, limit=sweeping.SWEEP_MAX)
     for kind in (FOLLOW, RECONCILE, supply.PROBE, CANCEL, REFILL_FOLLOW, SCHEDULE, COLLECT, CLAIM):
-        refs = await work.lock_expired(session, kind, limit=resolving.SWEEP_MAX)
+        refs = await work.lock_expired(session, kind, limit=sweeping.SWEEP_MAX)
         await work.put_back(session, kind, refs, due_at=now_of(session))
         swept += len(refs)
     if swept:
@@ -77,7 +77,7 @@ async def sweep(_context: WorkerContext, session: Session) -> None:
 async def cancel_stale(context: WorkerContext, session: Session) -> None:
     """Give back the money of orders that waited too long."""
     days = context.settings.queued_days_max
-    canceled = await resolving.cancel_stale(session, queued_days_max=days)
+    canceled = await sweeping.cancel_stale(session, queued_days_max=days)
     if canceled:
         log.warning("stale_orders_canceled", orders=canceled, after_days=days)
 

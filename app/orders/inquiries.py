@@ -12,7 +12,7 @@ from app.core import lineage
 from app.core.clock import CLOCKS_APART_MAX
 from app.core.db import Session
 from app.core.uow import now_of
-from app.orders import attempt_repository, inquiry_repository
+from app.orders import attempt_repository, evidence_repository, inquiry_repository
 from app.orders.balance_evidence import (
     Charge,
     Judgement,
@@ -112,10 +112,10 @@ def _lookup_verdict(answer: LookupAnswer) -> LookupVerdict:
 
 async def evidence_of(session: Session, attempt: Attempt, inquiry: Inquiry) -> Evidence:
     """All that is known of a lost order. Nobody records acceptances while it is judged."""
-    await attempt_repository.lock_acceptance(session, attempt.provider_id)
-    given = await attempt_repository.evidence_of(session, attempt.id)
+    await evidence_repository.lock_acceptance(session, attempt.provider_id)
+    given = await evidence_repository.evidence_of(session, attempt.id)
     ours = inquiry.ids_ours[:1]
-    in_use = await attempt_repository.ids_known_besides(
+    in_use = await evidence_repository.ids_known_besides(
         session,
         attempt.provider_id,
         [one for one in (given, *ours) if one is not None],
@@ -234,7 +234,7 @@ async def _gap(session: Session, attempt: Attempt) -> Gap | None:
 async def _claimed(session: Session, attempt: Attempt, gap: Gap) -> set[int]:
     """Those of the gap's ids, as far as it is searched at all, that other orders have."""
     window = range(gap.low + 1, min(gap.high, gap.low + 1 + STATUS_BATCH_MAX * LOOKS_MAX))
-    known = await attempt_repository.ids_known_besides(
+    known = await evidence_repository.ids_known_besides(
         session,
         attempt.provider_id,
         [str(one) for one in window],

@@ -16,7 +16,7 @@ from app.core.logging import get_logger
 from app.core.metrics import FENCED
 from app.core.money import Money
 from app.core.uow import now_of
-from app.orders import attempt_repository, inquiries, link_locks, repository
+from app.orders import attempt_repository, evidence_repository, inquiries, link_locks, repository
 from app.orders.dispatch import (
     ACTOR,
     Batch,
@@ -68,7 +68,7 @@ async def keep_evidence(session: Session, outcomes: Outcomes) -> None:
 
     Without a fence: a lost lease does not make an answer untrue. May be run again.
     """
-    await attempt_repository.append_evidence(session, _evidence_in(outcomes))
+    await evidence_repository.append_evidence(session, _evidence_in(outcomes))
 
 
 def _evidence_in(outcomes: Outcomes) -> dict[UUID, tuple[str | None, str]]:
@@ -123,10 +123,10 @@ async def _accept(
     if not accepted:
         return set()
     # One recorder at a time: two orders given the same id must see each other.
-    await attempt_repository.lock_acceptance(session, batch.provider_id)
+    await evidence_repository.lock_acceptance(session, batch.provider_id)
     times = Counter(accepted.values())
     ours = {h.order_id: h.attempt_id for h in accepted}
-    in_use = await attempt_repository.ids_known_besides(
+    in_use = await evidence_repository.ids_known_besides(
         session, batch.provider_id, set(times), ours=ours
     )
     doubtful = {h for h, given in accepted.items() if given in in_use or times[given] > 1}

@@ -17,7 +17,7 @@ from app.core.logging import get_logger
 from app.core.metrics import FENCED
 from app.core.uow import now_of
 from app.core.work import Lease
-from app.orders import attempt_repository, inquiries, resolving
+from app.orders import attempt_repository, evidence_repository, inquiries, resolving
 from app.orders.inquiry_models import Inquiry
 from app.orders.inquiry_states import ResolvedBy
 from app.orders.judging import (
@@ -190,7 +190,7 @@ async def record_look(
     answer = learned.lookups.get(question.reference or "")
     if question.attempt_id is not None and isinstance(answer, Found):
         said = (answer.provider_order_id, "Found under our reference.")
-        await attempt_repository.append_evidence(session, {question.attempt_id: said})
+        await evidence_repository.append_evidence(session, {question.attempt_id: said})
     if not held:
         FENCED.labels(RECONCILE).inc()
         return

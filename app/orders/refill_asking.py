@@ -16,7 +16,7 @@ from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.uow import now_of
 from app.core.work import Lease
-from app.orders import attempt_repository, refill_moves, refill_repository
+from app.orders import evidence_repository, refill_moves, refill_repository
 from app.orders.refill_models import Refill
 from app.orders.refill_moves import REFILL
 from app.orders.refill_states import RefillState
@@ -142,7 +142,7 @@ async def _in_use(session: Session, batch: RefillBatch, given: Mapping[int, str]
     if not given:
         return set()
     # One recorder at a time: two refills given the same id must see each other.
-    await attempt_repository.lock_acceptance(session, batch.provider_id)
+    await evidence_repository.lock_acceptance(session, batch.provider_id)
     taken = await refill_repository.ids_taken(session, batch.provider_id, list(given.values()))
     return taken | {one for one, times in Counter(given.values()).items() if times > 1}
 

@@ -15,7 +15,12 @@ from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import NotFound
 from app.core.uow import now_of
-from app.orders import attempt_repository, refill_moves, refill_repository, service
+from app.orders import (
+    evidence_repository,
+    refill_moves,
+    refill_repository,
+    service,
+)
 from app.orders.errors import (
     ProviderRefillTaken,
     RefillNotOffered,
@@ -138,7 +143,7 @@ async def find(
     """
     await work.lock_ref(session, str(refill_id))
     # Before the refill itself, as a worker does that records what it was answered too late.
-    await attempt_repository.lock_acceptance(session, (await _get(session, refill_id)).provider_id)
+    await evidence_repository.lock_acceptance(session, (await _get(session, refill_id)).provider_id)
     refill = await _lock_unknown(session, refill_id)
     taken = await refill_repository.ids_taken(session, refill.provider_id, [provider_refill_id])
     if taken and refill.provider_refill_id != provider_refill_id:

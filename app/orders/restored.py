@@ -25,6 +25,7 @@ from app.core.uow import now_of
 from app.ledger import service as ledger
 from app.orders import (
     attempt_repository,
+    evidence_repository,
     number_repository,
     refill_moves,
     refill_repository,
@@ -151,7 +152,7 @@ async def _is_ruled_out(session: Session, provider: Provider, live: Attempt) -> 
     doubted = await restore_repository.doubted_of(session, live.order_id)
     if provider.id not in doubted or live.provider_id in doubted:
         return False
-    return await attempt_repository.evidence_of(session, live.id) is None
+    return await evidence_repository.evidence_of(session, live.id) is None
 
 
 async def _forgotten_attempt(

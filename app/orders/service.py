@@ -21,6 +21,7 @@ from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
 from app.orders import (
     attempt_repository,
+    evidence_repository,
     link_locks,
     number_repository,
     placing_repository,
@@ -282,7 +283,7 @@ async def detail(session: Session, order_id: int) -> OrderDetail:
         order,
         await events(session, order_id, public_only=False, after=0, limit=TRAIL_MAX),
         attempts,
-        await attempt_repository.evidence_list(
+        await evidence_repository.evidence_list(
             session, [attempt.id for attempt in attempts], limit=TRAIL_MAX
         ),
     )

@@ -11,7 +11,7 @@ from typing import Final
 from app.core import work
 from app.core.db import Session
 from app.core.uow import now_of
-from app.orders import attempt_repository, inquiries, inquiry_repository
+from app.orders import evidence_repository, inquiries, inquiry_repository
 from app.orders.inquiry_repository import Hanging
 from app.orders.inquiry_states import IdsVerdict, LookupVerdict
 from app.orders.judging import Evidence, Rules, written_off_after
@@ -60,7 +60,7 @@ async def page(
                 session, row.order.service_id, unknown_hours_max=unknown_hours_max
             )
     attempt_ids = [row.attempt.id for row in rows if row.attempt is not None]
-    told = await attempt_repository.ids_told(session, attempt_ids)
+    told = await evidence_repository.ids_told(session, attempt_ids)
     history = await histories(session, [row.order.id for row in rows])
     looks = await work.due_times(session, RECONCILE, [str(row.order.id) for row in rows])
     return [

@@ -10,7 +10,7 @@ from app.core.crypto import new_master_key
 from app.core.doorbell import connect_arq, queue_of
 from app.core.runtime import open_runtime
 from app.core.settings import Settings
-from app.orders import resolving
+from app.orders import sweeping
 from app.orders.service import DISPATCH
 from tests.faults import peers
 from tests.faults.stacks import RunningStack
@@ -36,7 +36,7 @@ def sweep(stack: RunningStack) -> int:
             open_runtime(settings, name="sweeper", with_doorbell=False) as runtime,
             runtime.uow.begin() as session,
         ):
-            return await resolving.sweep_dispatch(session)
+            return await sweeping.sweep_dispatch(session)
 
     return asyncio.run(swept())
 

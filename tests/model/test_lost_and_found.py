@@ -45,6 +45,7 @@ from app.orders import (
     reconciling,
     resolving,
     restored,
+    sweeping,
 )
 from app.orders import service as orders
 from app.orders.dispatch import Batch, Handover
@@ -351,7 +352,7 @@ class LostAndFound(RuleBasedStateMachine):
                     " WHERE lease_token IS NOT NULL AND kind = 'dispatch'"
                 )
             )
-            await resolving.sweep_dispatch(session)
+            await sweeping.sweep_dispatch(session)
 
         self.play.do(lose_and_sweep)
 
@@ -366,7 +367,7 @@ class LostAndFound(RuleBasedStateMachine):
             case "balances are read":
                 self.read_balance(provider)
             case "orders wait too long":
-                self.play.do(lambda session: resolving.cancel_stale(session, queued_days_max=7))
+                self.play.do(lambda session: sweeping.cancel_stale(session, queued_days_max=7))
             case "claims are due":
                 self.decide_claims()
             case _:

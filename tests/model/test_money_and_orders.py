@@ -39,7 +39,7 @@ from app.core.settings import Settings
 from app.core.work import Lease
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
-from app.orders import canceling, dispatch, follow, holding, outcomes, resolving, runs
+from app.orders import canceling, dispatch, follow, holding, outcomes, resolving, runs, sweeping
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import (
@@ -458,7 +458,7 @@ class Platform(RuleBasedStateMachine):
             )
             rows = await session.scalars(text("SELECT id FROM attempts WHERE state = 'sending'"))
             sending = set(rows)
-            await resolving.sweep_dispatch(session)
+            await sweeping.sweep_dispatch(session)
             return sending
 
         sending = self.play.do(lose_and_sweep)

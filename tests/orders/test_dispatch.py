@@ -16,7 +16,7 @@ from app.core.clock import Clock
 from app.core.money import ZERO, Money
 from app.core.runtime import Runtime
 from app.ledger.service import Balance
-from app.orders import dispatch, resolving
+from app.orders import dispatch, sweeping
 from app.orders.dispatch import Batch
 from app.providers.forms import FIELDS, OrderForm, billable_quantity
 from app.providers.protocol import (
@@ -168,7 +168,7 @@ async def test_an_attempt_that_was_swept_before_sending_is_not_sent(
             text("UPDATE work SET lease_until = clock_timestamp() - interval '1 second'")
         )
     async with runtime.uow.begin() as session:
-        assert await resolving.sweep_dispatch(session) == 1
+        assert await sweeping.sweep_dispatch(session) == 1
     async with runtime.uow.begin() as session:
         assert await dispatch.mark_sending(session, batch) == ()
     assert (await world.row(placed)).state == "queued"

@@ -31,6 +31,7 @@ from app.orders import (
     outcomes,
     resolving,
     restored,
+    sweeping,
 )
 from app.orders import service as orders
 from app.orders.conceding import Concession
@@ -194,7 +195,7 @@ async def sweep(session: Session, case: Case) -> None:
         ),
         {"ref": str(case.order_id)},
     )
-    await resolving.sweep_dispatch(session)
+    await sweeping.sweep_dispatch(session)
 
 
 async def end_once_more(session: Session, case: Case) -> None:

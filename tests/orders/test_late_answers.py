@@ -11,7 +11,7 @@ from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.ids import new_id
 from app.core.money import Money
-from app.orders import canceling, conceding, resolving, unresolved
+from app.orders import canceling, conceding, resolving, sweeping, unresolved
 from app.orders import service as orders
 from app.orders.conceding import Concession
 from app.orders.dispatch import Batch
@@ -106,7 +106,7 @@ async def test_waiting_too_long_it_is_for_a_person(late: Late, desk: Desk, clock
     clock.move(timedelta(days=8))
 
     async with desk.runtime.uow.begin() as session:
-        assert await resolving.cancel_stale(session, queued_days_max=7) == 0
+        assert await sweeping.cancel_stale(session, queued_days_max=7) == 0
 
     order = await late.row(order_id)
     assert (order.state, order.refunded) == ("needs_review", 0)

@@ -12,7 +12,7 @@ from app.catalog.models import Service
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import dispatch, link_locks, outcomes, resolving
+from app.orders import dispatch, link_locks, outcomes, resolving, sweeping
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import LinkBusy
@@ -210,7 +210,7 @@ async def test_a_worker_that_died_before_sending_leaves_no_link_behind(
     assert await locks(runtime) == [placed["id"]]
     await worker.lose_leases()
     async with runtime.uow.begin() as session:
-        assert await resolving.sweep_dispatch(session) == 1
+        assert await sweeping.sweep_dispatch(session) == 1
     assert await locks(runtime) == []
 
 

@@ -10,7 +10,13 @@ from app.core import work
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.runtime import Runtime
-from app.orders import attempt_repository, refill_asking, refills, resolving, restored
+from app.orders import (
+    evidence_repository,
+    refill_asking,
+    refills,
+    restored,
+    sweeping,
+)
 from app.orders.refill_asking import RefillBatch
 from app.providers.protocol import ProviderState, Unconfirmed
 from tests.fixtures.world import World
@@ -65,7 +71,7 @@ async def test_an_operator_who_finds_a_refill_waits_for_a_late_recorder_without_
             )
 
     async with runtime.uow.begin() as recorder:
-        await attempt_repository.lock_acceptance(recorder, provider.id)
+        await evidence_repository.lock_acceptance(recorder, provider.id)
         finding = asyncio.create_task(find())
         await until_somebody_waits(runtime)
         await take_at_once(recorder, "SELECT id FROM refills WHERE id = :id", id=refill.id)
@@ -82,7 +88,7 @@ async def test_stale_orders_are_all_locked_before_the_first_wallet_is(
 
     async def cancel_stale() -> int:
         async with runtime.uow.begin() as session:
-            return await resolving.cancel_stale(session, queued_days_max=7)
+            return await sweeping.cancel_stale(session, queued_days_max=7)
 
     async with runtime.uow.begin() as holder:
         await take_at_once(holder, "SELECT id FROM orders WHERE id = :id", id=orders[1]["id"])

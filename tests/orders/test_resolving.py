@@ -11,7 +11,7 @@ from app.core.db import Session
 from app.core.errors import InvalidInput, NotFound
 from app.core.money import ZERO, Money
 from app.ledger.service import Balance
-from app.orders import attempt_repository, holding, resolving
+from app.orders import evidence_repository, holding, resolving, sweeping
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
@@ -77,7 +77,7 @@ class TestSweeping:
     async def sweep(self, desk: Desk, worker: Worker) -> int:
         await worker.lose_leases()
         async with desk.runtime.uow.begin() as session:
-            return await resolving.sweep_dispatch(session)
+            return await sweeping.sweep_dispatch(session)
 
     async def test_one_that_never_reached_sending_goes_back(
         self, world: World, desk: Desk, worker: Worker
@@ -121,7 +121,7 @@ class TestSweeping:
         placed = await world.order(service=await world.service(routes=[provider]))
         batch = await desk.send(provider)
         async with desk.runtime.uow.begin() as session:
-            assert await resolving.sweep_dispatch(session) == 0
+            assert await sweeping.sweep_dispatch(session) == 0
         await desk.record(batch, accepted)
         assert (await world.row(placed)).state == "in_progress"
 
@@ -133,7 +133,7 @@ class TestReconciling:
         order_id = await hanging(world, desk)
         attempt = await desk.attempt(order_id)
         async with desk.runtime.uow.begin() as session:
-            await attempt_repository.append_evidence(
+            await evidence_repository.append_evidence(
                 session, {attempt.id: ("900", '{"order": 900}')}
             )
         order = await reconcile(desk, order_id)
@@ -375,7 +375,7 @@ class TestWaitingTooLong:
 
     async def cancel_stale(self, desk: Desk) -> int:
         async with desk.runtime.uow.begin() as session:
-            return await resolving.cancel_stale(session, queued_days_max=7)
+            return await sweeping.cancel_stale(session, queued_days_max=7)
 
 
 class TestHolds:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.core.money import Money, refund_rounded_down
 from app.core.runtime import Runtime
-from app.orders import attempt_repository
+from app.orders import attempt_repository, evidence_repository
 from app.orders.service import FOLLOW
 from app.orders.states import LISTENED_FOR_MAX, OrderState
 from app.refunds import clock
@@ -409,7 +409,7 @@ class TestAnOrderThatAClaimHasEnded:
             attempt = await attempt_repository.live_of(session, order_id)
             assert attempt is not None
             said = {attempt.id: (str(taken["provider_order"]), "late")} if told else {}
-            await attempt_repository.append_evidence(session, said)
+            await evidence_repository.append_evidence(session, said)
         return await shop.filed(order_id), order_id
 
     async def _searches_on(self, runtime: Runtime) -> int:

@@ -27,7 +27,7 @@ from app.core.runtime import Runtime
 from app.core.tasks import end_tasks
 from app.files.service import COLLECT
 from app.ledger.repository import CHECK_SECONDS_MAX
-from app.orders import attempt_repository
+from app.orders import attempt_repository, evidence_repository
 from app.orders import service as orders
 from app.orders.canceling import CANCEL
 from app.orders.refill_moves import REFILL, REFILL_FOLLOW
@@ -376,7 +376,7 @@ class TestCallsUnderWay:
         monkeypatch.setattr("workers.dispatch.EVIDENCE_PAUSE_SECONDS", 0.001)
         provider = await world.provider()
         placed = await world.order(service=await world.service(routes=[provider]), link=link(0))
-        store = attempt_repository.append_evidence
+        store = evidence_repository.append_evidence
         tries = 0
 
         async def sometimes(session: Session, said: Any) -> None:
@@ -386,7 +386,7 @@ class TestCallsUnderWay:
                 raise Unavailable
             await store(session, said)
 
-        monkeypatch.setattr("app.orders.attempt_repository.append_evidence", sometimes)
+        monkeypatch.setattr("app.orders.evidence_repository.append_evidence", sometimes)
         wire.release(link(0))
         await DRAINS["dispatch"](scripted, str(provider.id))
         assert tries == 5
