@@ -140,6 +140,13 @@ def stop_soon(app: FastAPI) -> None:
 async def _too_many(request: Request, _error: Exception) -> Response:
     return problems.problem_response(request, RateLimited(retry_after_seconds=60))
 
+_OF_EVERY_ROUTE: Final = (
+    "What is refused is told as `application/problem+json` with a stable `code`. Any request that"
+    " changes something can be answered 503 `outcome-unknown`, when the connection to the database"
+    " broke while it was committed: all of it was done, or nothing. Repeat it under the same"
+    " Idempotency-Key, or look before you repeat it."
+)
+
 
 @cache
 def openapi_documents() -> dict[str, dict[str, Any]]:
@@ -166,6 +173,7 @@ def _document(title: str, summary: str, routers: Iterable[APIRouter]) -> dict[st
         title=title,
         version=VERSION,
         summary=summary,
+        description=_OF_EVERY_ROUTE,
         routes=probe.routes,
         separate_input_output_schemas=False,
         servers=[{"url": "/", "description": "where this document was served"}],
