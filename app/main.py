@@ -140,6 +140,7 @@ def stop_soon(app: FastAPI) -> None:
 async def _too_many(request: Request, _error: Exception) -> Response:
     return problems.problem_response(request, RateLimited(retry_after_seconds=60))
 
+
 _OF_EVERY_ROUTE: Final = (
     "What is refused is told as `application/problem+json` with a stable `code`. Any request that"
     " changes something can be answered 503 `outcome-unknown`, when the connection to the database"
