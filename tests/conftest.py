@@ -8,6 +8,7 @@ pytest.register_assert_rewrite("tests.fixtures")
 
 from tests.fixtures import profiles  # noqa: E402, F401 - registers them
 from tests.fixtures.database import copies, database_url, shared_database, template  # noqa: E402
+from tests.fixtures.pace import within_a_minute  # noqa: E402
 from tests.fixtures.running import another_runtime, clock, runtime, settings, shared_engine  # noqa: E402
 from tests.fixtures.servers import servers, stack  # noqa: E402
 from tests.fixtures.sockets import sockets_stay_local  # noqa: E402
@@ -53,6 +54,7 @@ __all__ = [
     "sockets_stay_local",
     "stack",
     "template",
+    "within_a_minute",
     "worker",
     "world",
 ]

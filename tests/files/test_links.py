@@ -117,6 +117,7 @@ async def test_a_file_whose_bytes_were_lost_is_not_found(
     problem(await client.get(sent["url"]), 404, "not-found")
 
 
+@pytest.mark.usefixtures("within_a_minute")
 async def test_an_address_that_guesses_at_links_is_told_to_wait(
     client: httpx.AsyncClient, uploads: Uploads
 ) -> None:

@@ -98,6 +98,7 @@ async def test_an_operator_without_the_permission_is_refused(
 
 
 @pytest.mark.policy("AUP-3")
+@pytest.mark.usefixtures("within_a_minute")
 @pytest.mark.parametrize("guarded", that_refuse("rate-limited"))
 async def test_a_call_over_the_limit_is_told_when_to_come_back(
     guarded: Guarded, client: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch

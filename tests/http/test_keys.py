@@ -175,6 +175,7 @@ async def test_a_network_that_is_none_is_refused(
 
 
 @pytest.mark.policy("AUP-3")
+@pytest.mark.usefixtures("within_a_minute")
 async def test_thirty_failures_slow_an_address_but_not_its_neighbours_good_key(
     client: httpx.AsyncClient, client_from: ClientFrom, world: World
 ) -> None:

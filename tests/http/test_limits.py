@@ -9,6 +9,8 @@ from tests.fixtures.world import World, order_body
 from tests.http.conftest import ChangeStanding
 from tests.http.problems import problem
 
+pytestmark = pytest.mark.usefixtures("within_a_minute")
+
 NOBODY_LISTENS = "redis://127.0.0.1:9/0"
 
 

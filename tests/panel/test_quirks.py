@@ -251,6 +251,7 @@ class TestIds:
             assert told == {"error": "Incorrect request"}
 
 
+@pytest.mark.usefixtures("within_a_minute")
 class TestLimits:
     """Limits are 429, with the same one key, and nothing is read for who comes too fast."""
 
