@@ -498,12 +498,15 @@ class Platform(RuleBasedStateMachine):
         said: dict[int, Progress | IdUnknown] = {}
         for number, order_id in enumerate(sorted(poll.orders.values())):
             order = self.books.orders[order_id]
-            assert order.state is S.IN_PROGRESS
+            # One that was written off is listened to, where a late answer told its id.
+            assert order.state in {S.IN_PROGRESS, S.CANCELED}
             said[order_id] = _told(order, *words[number % len(words)])
         answers = {given: said[order_id] for given, order_id in poll.orders.items()}
         self.play.do(lambda session: follow.record_answers(session, poll, answers))
         for order_id, answer in said.items():
             order = self.books.orders[order_id]
+            if order.state in ENDED:
+                continue
             end = final(order, answer) if isinstance(answer, Progress) else None
             if end is not None:
                 self.books.end(order_id, *end)
