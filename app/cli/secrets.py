@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 import typer
 
 from app.cli.context import actor, opened
 from app.cli.refusals import CommandFailed
 from app.core import audit
-from app.core.crypto import Undecryptable, new_master_key
+from app.core.crypto import KeyRing, Undecryptable, new_master_key
+from app.core.db import Session
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.orders import resealing
@@ -20,6 +21,13 @@ from app.supply import service as supply
 
 BATCH: Final = 500
 _STATEMENT_SECONDS_MAX: Final = 600
+
+
+class Reseal(Protocol):
+    """Seals up to `limit` rows anew and says how many; zero when none is left."""
+
+    async def __call__(self, session: Session, keys: KeyRing, *, limit: int) -> int: ...
+
 
 commands = typer.Typer()
 secret_commands = typer.Typer(help="Master keys.", no_args_is_help=True)
@@ -50,10 +58,10 @@ async def _rotate() -> None:
         update={"statement_timeout_seconds": _STATEMENT_SECONDS_MAX}
     )
     async with opened(settings) as runtime:
-        providers = await _reseal_providers(runtime)
+        providers = await _reseal_all(runtime, supply.reseal_credentials)
         orders = await _reseal_orders(runtime)
         schedules = await _reseal_schedules(runtime)
-        claims = await _reseal_claims(runtime)
+        claims = await _reseal_all(runtime, claim_resealing.reseal_texts)
         async with runtime.uow.begin() as session:
             await audit.record(
                 session,
@@ -74,11 +82,12 @@ async def _rotate() -> None:
     print("Keep the older keys in the list while API keys made under them are in use.")
 
 
-async def _reseal_providers(runtime: Runtime) -> int:
+async def _reseal_all(runtime: Runtime, reseal: Reseal) -> int:
+    """Batch after batch, each in a transaction of its own, until none is left; how many."""
     done = 0
     while True:
         async with runtime.uow.begin() as session:
-            count = await supply.reseal_credentials(session, runtime.keys, limit=BATCH)
+            count = await reseal(session, runtime.keys, limit=BATCH)
         done += count
         if not count:
             return done
@@ -108,13 +117,3 @@ async def _reseal_schedules(runtime: Runtime) -> int:
         if not count:
             return done
         done += count
-
-
-async def _reseal_claims(runtime: Runtime) -> int:
-    done = 0
-    while True:
-        async with runtime.uow.begin() as session:
-            count = await claim_resealing.reseal_texts(session, runtime.keys, limit=BATCH)
-        done += count
-        if not count:
-            return done
