@@ -4,6 +4,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+# Before the fixtures are imported, or their assertions are not rewritten: hence each E402 below.
 pytest.register_assert_rewrite("tests.fixtures")
 
 from tests.fixtures import profiles  # noqa: E402, F401 - registers them

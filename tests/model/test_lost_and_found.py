@@ -427,7 +427,7 @@ class LostAndFound(RuleBasedStateMachine):
         asked = self.looks.pop(number % len(self.looks))
         for question in asked.look.questions:
             self.play.do(
-                lambda session, one=question: reconciling.record_look(  # type: ignore[misc]
+                lambda session, one=question: reconciling.record_look(  # type: ignore[misc]  # has a default
                     session, asked.look, one, asked.learned, unknown_hours_max=HOURS_MAX
                 )
             )
@@ -542,7 +542,7 @@ class LostAndFound(RuleBasedStateMachine):
         lease = self.play.do(lambda session: claim_clock.lease_due(session, work.MAIN_LANE))
         for claim_id in map(UUID, lease.refs):
             self.play.do(
-                lambda session, one=claim_id: claim_clock.decide_due(  # type: ignore[misc]
+                lambda session, one=claim_id: claim_clock.decide_due(  # type: ignore[misc]  # has a default
                     session, lease, one, None, time_scale=1.0
                 )
             )

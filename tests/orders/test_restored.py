@@ -383,7 +383,9 @@ async def test_the_apps_role_may_leave_numbers_out(world: World, runtime: Runtim
     await restore_elsewhere(runtime)
     async with runtime.uow.begin() as session:
         connection = await (await session.connection()).get_raw_connection()
-        await connection.driver_connection.execute(APP_ROLE.read_text())  # type: ignore[union-attr]
+        driver = connection.driver_connection
+        assert driver is not None
+        await driver.execute(APP_ROLE.read_text())
         await session.execute(text("SET LOCAL ROLE smmos_app"))
 
     assert (await world.order(reseller, service))["id"] > before + NUMBERS_SKIPPED
