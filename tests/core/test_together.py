@@ -16,6 +16,7 @@ from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.statements import Statement
 from app.core.uow import PutAside, UnitOfWork
+from tests.fixtures.pace import GIVE_UP_SECONDS
 
 pytestmark = pytest.mark.committing
 
@@ -133,7 +134,7 @@ class TestTogether:
             return [PutAside() if item == "slow" else item for item in items]
 
         slow = asyncio.create_task(uow.together(take, "slow"))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             assert [await uow.together(take, item) for item in ("a", "b")] == ["a", "b"]
         assert not slow.done()
         free.set()

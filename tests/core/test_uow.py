@@ -19,6 +19,7 @@ from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.statements import Statement
 from app.core.uow import TRIES_MAX, UnitOfWork, now_of
+from tests.fixtures.pace import GIVE_UP_SECONDS
 
 pytestmark = pytest.mark.committing
 
@@ -316,7 +317,7 @@ async def test_with_every_connection_taken_it_is_unavailable_soon(
 
     async with uow.begin() as session:
         await session.execute(text("SELECT 1"))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             with pytest.raises(Unavailable):
                 await uow.run(transaction)
             with pytest.raises(Unavailable):

@@ -13,6 +13,7 @@ from app.core.db import Session
 from app.core.runtime import Runtime
 from app.core.uow import now_of
 from app.core.work import Lease
+from tests.fixtures.pace import GIVE_UP_SECONDS
 
 KIND = "dispatch"
 LANE = "somewhere"
@@ -80,7 +81,7 @@ async def test_a_row_that_somebody_has_locked_is_passed_over_without_waiting(
     await promise(runtime, ["a", "b", "c"])
     async with runtime.uow.begin() as session:
         assert await work.lock_ref(session, "b") == {KIND}
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             assert set((await lease(runtime)).refs) == {"a", "c"}
 
 
@@ -140,7 +141,7 @@ async def test_two_sweepers_share_what_has_expired(runtime: Runtime) -> None:
     await lease(runtime, seconds=ENDED_SECONDS)
     async with runtime.uow.begin() as one:
         assert len(await work.lock_expired(one, KIND, limit=1)) == 1
-        async with asyncio.timeout(1), runtime.uow.begin() as other:
+        async with asyncio.timeout(GIVE_UP_SECONDS), runtime.uow.begin() as other:
             assert len(await work.lock_expired(other, KIND, limit=10)) == 1
 
 

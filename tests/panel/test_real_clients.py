@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from app.catalog.models import Service
+from tests.fixtures.pace import GIVE_UP_SECONDS
 from tests.fixtures.world import World
 from tests.panel.conftest import wire_fields
 
 PHP: str | None = shutil.which("php")
 SCRIPT = Path(__file__).parent / "client.php"
-LIVE_SECONDS = 10
 
 Ask = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -33,7 +33,7 @@ async def by_http_1_0(port: int, form: dict[str, Any]) -> Any:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head + body)
     await writer.drain()
-    async with asyncio.timeout(LIVE_SECONDS):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

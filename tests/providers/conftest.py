@@ -22,11 +22,14 @@ from app.simulator.journal import Journal
 from app.simulator.orders import Pace
 from app.simulator.provider import Provider
 from app.simulator.server import BackgroundServer
+from tests.fixtures.pace import GIVE_UP_SECONDS
 from tests.fixtures.sockets import PLAIN_HTTP
 
 KEY: Final = "the-right-key"
 LINK: Final = "https://example.com/p/1"
-FAST: Final = Timeouts(connect_seconds=1, read_seconds=0.5, total_seconds=1.5)
+PATIENT: Final = Timeouts(
+    connect_seconds=GIVE_UP_SECONDS, read_seconds=GIVE_UP_SECONDS, total_seconds=GIVE_UP_SECONDS
+)
 
 # Where each adapter's dialect is spoken, and what it signs in with.
 SPOKEN_AT: Final = {
@@ -86,7 +89,9 @@ class Bench:
 @pytest.fixture
 def origin(background: BackgroundServer) -> Iterator[str]:
     """A provider that delivers at once."""
-    pace = Pace(units_per_second=1e9, start_delay_seconds=0, slow_byte_seconds=0.002)
+    pace = Pace(
+        units_per_second=1e9, start_delay_seconds=0, slow_byte_seconds=0.002, hang_seconds=0.1
+    )
     with background.serving(Provider(Journal(None), pace=pace, key=KEY)) as addresses:
         yield addresses.provider_url.removesuffix("/api/v2")
 
@@ -99,7 +104,7 @@ async def benches(name: str, origin: str) -> AsyncIterator[Bench]:
         base_url=f"{origin}{path}",
         credentials=credentials,
         currency="USD",
-        timeouts=FAST,
+        timeouts=PATIENT,
     )
     control = httpx.AsyncClient(base_url=origin, trust_env=False, verify=PLAIN_HTTP)
     async with Wire() as wire, control:

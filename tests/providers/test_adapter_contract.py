@@ -35,6 +35,7 @@ from app.providers.protocol import (
     RefusalKind,
     Refused,
     Submission,
+    Timeouts,
     TroubleKind,
     Unconfirmed,
 )
@@ -196,6 +197,14 @@ async def test_a_lost_reply_is_unconfirmed_never_refused(bench: Bench, fault: st
     await bench.script(fault)
     assert isinstance(await bench.submit(), Unconfirmed)
     assert len(await bench.oracle()) == 1
+
+
+async def test_a_call_ends_when_the_accounts_time_for_it_is_over(bench: Bench) -> None:
+    bench.account = replace(bench.account, timeouts=Timeouts(total_seconds=0))
+    assert isinstance(await bench.submit(), NotSent)
+    with pytest.raises(ProviderUnreachable):
+        await bench.adapter.balance(bench.account)
+    assert await bench.oracle() == []
 
 
 @pytest.mark.parametrize("fault", ["accept_then_timeout", "lost_reply", "http_500_after_accept"])

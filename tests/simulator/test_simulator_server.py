@@ -19,6 +19,7 @@ from app.simulator.journal import Journal
 from app.simulator.orders import Pace
 from app.simulator.provider import FIRST_ORDER_ID, Provider
 from app.simulator.server import BackgroundServer
+from tests.fixtures.pace import GIVE_UP_SECONDS
 
 HTTP_FAULTS = {
     Fault.HTTP_500: (500, False),
@@ -39,11 +40,12 @@ FORM = {
 
 @pytest.fixture
 def real(background: BackgroundServer) -> Iterator[tuple[Provider, httpx.AsyncClient]]:
-    pace = Pace(hang_seconds=30, slow_byte_seconds=0.002)
+    pace = Pace(hang_seconds=10 * GIVE_UP_SECONDS, slow_byte_seconds=0.002)
     provider = Provider(Journal(None), pace=pace)
     with background.serving(provider) as addresses:
         base_url = addresses.provider_url.removesuffix("/api/v2")
-        yield provider, httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=0.2)
+        http = httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=GIVE_UP_SECONDS)
+        yield provider, http
 
 
 @pytest.mark.parametrize("fault", HTTP_FAULTS)
@@ -70,9 +72,12 @@ async def test_an_order_can_be_taken_without_a_word(
     provider, http = real
     async with http:
         await http.put("/control/script", json={"next": [fault]})
+        hasty = httpx.Timeout(GIVE_UP_SECONDS, read=0.5)
         with pytest.raises(error):
-            await http.post("/api/v2", data=FORM)
-        assert len(provider.accepted()) == 1
+            await http.post("/api/v2", data=FORM, timeout=hasty)
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            while len(provider.accepted()) < 1:  # noqa: ASYNC110 - another thread's doing
+                await asyncio.sleep(0.01)
         # The next is served as if nothing had been.
         assert (await http.post("/api/v2", data=FORM)).json() == {"order": FIRST_ORDER_ID + 1}
 
@@ -125,7 +130,7 @@ async def test_a_killed_simulator_forgets_nothing_it_answered(tmp_path: Path) ->
     async with httpx.AsyncClient(trust_env=False) as http:
         with process(port, state_file) as running:
             adding = [asyncio.create_task(add_until_it_dies(http)) for _ in range(4)]
-            await asyncio.wait_for(busy.wait(), 10)
+            await asyncio.wait_for(busy.wait(), GIVE_UP_SECONDS)
             running.kill()
             await asyncio.gather(*adding)
         with process(port, state_file):

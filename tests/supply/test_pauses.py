@@ -19,6 +19,7 @@ from app.supply.models import Provider
 from app.supply.pausing import PauseReason
 from app.supply.protection import Grant
 from app.supply.service import PROBE, PROBE_EVERY
+from tests.fixtures.pace import GIVE_UP_SECONDS
 from tests.fixtures.world import World
 
 R = PauseReason
@@ -295,7 +296,7 @@ async def until_someone_waits(runtime: Runtime) -> None:
         "SELECT EXISTS (SELECT 1 FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock')"
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while True:
             async with runtime.uow.begin() as session:
                 if await session.scalar(waiting):

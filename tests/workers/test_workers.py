@@ -39,6 +39,7 @@ from app.supply import pausing, protection
 from app.supply import service as supply
 from app.supply.models import Provider
 from app.supply.pausing import PauseReason
+from tests.fixtures.pace import GIVE_UP_SECONDS
 from tests.fixtures.servers import Servers
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import RouteTo, World
@@ -97,7 +98,7 @@ class TestEveryKind:
             await redis.enqueue_job(
                 ring.function, ring.lane, _job_id=job_id, _queue_name=ring.queue
             )
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 assert await drained.get() == LANE
                 # Until arq has forgotten the job, a second one of its name is dropped.
                 while await redis.exists(*(f"arq:{part}:{job_id}" for part in PARTS)):  # noqa: ASYNC110
@@ -147,7 +148,7 @@ async def test_rubbish_in_a_queue_does_not_end_the_listening(
     listening = asyncio.create_task(main._listen_forever(context, "dispatch"))
     await redis.enqueue_job("drain_dispatch", LANE, "too", "many", _queue_name=queue)
     await redis.enqueue_job("drain_dispatch", LANE, _queue_name=queue)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         assert await drained.get() == LANE
     await stop(listening)
 
@@ -258,7 +259,7 @@ def begin_drain(context: WorkerContext, provider: Provider) -> asyncio.Task[None
 
 
 async def until_state(world: World, order_id: int, state: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVE_UP_SECONDS):
         while (await world.row(order_id)).state != state:  # noqa: ASYNC110 - another task's doing
             await asyncio.sleep(0.005)
 
@@ -472,7 +473,7 @@ class TestUpkeep:
 
         full = replace(TASKS["check_ledger_in_full"], act=check)
         monkeypatch.setitem(TASKS, "check_ledger_in_full", full)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             while not checks:
                 await poll()
             for _ in range(3):
@@ -682,7 +683,7 @@ class TestProbing:
         async with Wire(transport=wire) as connected:
             context = WorkerContext(runtime, connected, asyncio.Event())
             context.start_drain(supply.PROBE, work.MAIN_LANE, DRAINS[supply.PROBE])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 while await is_open(runtime, back):  # noqa: ASYNC110 - another task's doing
                     await asyncio.sleep(0.005)
             assert await is_open(runtime, gone)
