@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
 from app.core.db import Session
@@ -15,27 +14,22 @@ from app.refunds import clock
 from app.refunds.clock import Heard
 from app.supply.protection import Closed
 from workers.calls import NO_ANSWER, counted
-from workers.context import ROUNDS_MAX, WorkerContext
+from workers.context import WorkerContext
+from workers.draining import drain_leased
 
 log = get_logger(__name__)
 
 
 async def drain_claim(context: WorkerContext, lane: str) -> None:
     """Decide what is due, a few at a time; one that fails keeps no other from its turn."""
-    for _ in range(ROUNDS_MAX):
-        if context.stopping.is_set():
-            return
-        leased = await context.runtime.uow.run(lambda session: clock.lease_due(session, lane))
-        if not leased.refs:
-            return
-        ended = await asyncio.gather(
-            *(_decide(context, leased, UUID(ref)) for ref in leased.refs), return_exceptions=True
-        )
-        failures = [error for error in ended if error is not None]
-        for error in failures:
-            log.error("claim_not_decided", exc_info=error)
-        if failures:
-            raise failures[0]
+
+    async def lease(session: Session) -> Lease:
+        return await clock.lease_due(session, lane)
+
+    async def one(leased: Lease, ref: str) -> None:
+        await _decide(context, leased, UUID(ref))
+
+    await drain_leased(context, lease, one, together=True)
 
 
 async def _decide(context: WorkerContext, leased: Lease, claim_id: UUID) -> None:

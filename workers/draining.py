@@ -18,6 +18,7 @@ LEASE_SECONDS: Final = 60.0
 """More than a provider's balance may take to come: a probe is not made twice."""
 BATCH_MAX: Final = 20
 
+Leasing = Callable[[Session], Awaitable[Lease]]
 One = Callable[[Lease, str], Awaitable[None]]
 
 
@@ -30,21 +31,23 @@ async def drain_each(
     lease_seconds: float = LEASE_SECONDS,
     together: bool = False,
 ) -> None:
+    """Do what is due in a lane, as `drain_leased` does what it is given."""
+
+    async def lease(session: Session) -> Lease:
+        return await work.lease(
+            session, kind, lane, limit=BATCH_MAX, in_flight_max=BATCH_MAX, seconds=lease_seconds
+        )
+
+    await drain_leased(context, lease, one, together=together)
+
+
+async def drain_leased(
+    context: WorkerContext, lease: Leasing, one: One, *, together: bool = False
+) -> None:
     """Lease batch after batch until nothing is due; what fails is tried again once swept."""
     for _ in range(ROUNDS_MAX):
         if context.stopping.is_set():
             return
-
-        async def lease(session: Session) -> Lease:
-            return await work.lease(
-                session,
-                kind,
-                lane,
-                limit=BATCH_MAX,
-                in_flight_max=BATCH_MAX,
-                seconds=lease_seconds,
-            )
-
         leased = await context.runtime.uow.run(lease)
         if not leased.refs:
             return

@@ -105,6 +105,8 @@ async def operator_change_service(
     async def transaction(session: Session) -> OperatorServiceRead:
         columns = body.columns()
         changed = await service.change(session, service_id, columns, by=operator.actor)
+        if columns.keys() & {"min_quantity", "max_quantity"}:
+            await service_routes.refuse_bounds_beyond_routes(session, changed)
         await audit.record(
             session, operator.actor, "service.change", f"service:{service_id}", columns
         )

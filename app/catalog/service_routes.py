@@ -74,19 +74,49 @@ async def add_route(
     return route
 
 
-def _refuse_what_it_does_not_sell(sold: Service, mirrored: ProviderService) -> None:
+def _refuse_what_it_does_not_sell(
+    sold: Service, mirrored: ProviderService, *, field: str = "/provider_service"
+) -> None:
     """Orders that the provider would refuse are not sold: what it lists says so beforehand."""
     ours, theirs = ServiceType(sold.type), type_of_wire(mirrored.type)
     rules = []
     if theirs is not None and theirs is not ours:
         rules.append(f"is of the type {theirs} at this provider, and the service of {ours}")
-    low, high = mirrored.min_quantity, mirrored.max_quantity
-    is_counted = FORMS[ours].billable is not Unit.ONE
-    if is_counted and not low <= sold.min_quantity <= sold.max_quantity <= high:
+    if not _fits(sold, mirrored):
+        low, high = mirrored.min_quantity, mirrored.max_quantity
         said = f"{sold.min_quantity} to {sold.max_quantity}"
         rules.append(f"takes {low} to {high} at this provider, and the service sells {said}")
     if rules:
-        raise InvalidInput(errors=tuple(FieldProblem("/provider_service", one) for one in rules))
+        raise InvalidInput(errors=tuple(FieldProblem(field, one) for one in rules))
+
+
+def _fits(sold: Service, mirrored: ProviderService) -> bool:
+    is_counted = FORMS[ServiceType(sold.type)].billable is not Unit.ONE
+    low, high = mirrored.min_quantity, mirrored.max_quantity
+    return not is_counted or low <= sold.min_quantity <= sold.max_quantity <= high
+
+
+async def refuse_bounds_beyond_routes(session: Session, sold: Service) -> None:
+    """Raises InvalidInput where an open route's provider lists narrower bounds than are now sold.
+
+    Of several routes any may get the order, so that what is sold fits them all.
+    """
+    for route in await routes_of(session, sold.id):
+        if route.state != "open":
+            continue
+        mirrored = await mirror_repository.find(session, route.provider_id, route.provider_service)
+        if mirrored is None or _fits(sold, mirrored):
+            continue
+        low, high = mirrored.min_quantity, mirrored.max_quantity
+        route_id = public_route_id(route.id)
+        problems = []
+        if sold.min_quantity < low:
+            rule = f"must be at least {low}, which is what its route {route_id} takes"
+            problems.append(FieldProblem("/min_quantity", rule))
+        if sold.max_quantity > high:
+            rule = f"must be at most {high}, which is what its route {route_id} takes"
+            problems.append(FieldProblem("/max_quantity", rule))
+        raise InvalidInput(errors=tuple(problems))
 
 
 async def _closed_from_the_start(
@@ -106,7 +136,8 @@ async def change_route(
 ) -> Route:
     """Change what a route costs, its place, or its use; orders under way keep the route they took.
 
-    Raises RouteQuarantined for opening one over which a finding stands.
+    Raises RouteQuarantined for opening one over which a finding stands, and InvalidInput for one
+    whose provider is known to sell this as another type or within narrower bounds.
     """
     route_id = parse_public_id(ROUTE_PREFIX, public_route_id)
     route = route_id and await repository.find_route(session, service_id, route_id)
@@ -118,11 +149,21 @@ async def change_route(
             session, route.provider_id, route.provider_service
         ):
             raise RouteQuarantined
+        if is_open:
+            await _refuse_opening(session, route)
         fields = fields | {"closed_reason": None if is_open else CLOSED_BY_OPERATOR}
     for name, value in fields.items():
         setattr(route, name, value)
     await session.flush()  # a refusal of the database must show here, in the edge's block
     return route
+
+
+async def _refuse_opening(session: Session, route: Route) -> None:
+    """What its service sells may have changed while it was closed."""
+    mirrored = await mirror_repository.find(session, route.provider_id, route.provider_service)
+    if mirrored is not None:
+        sold = await get(session, route.service_id)
+        _refuse_what_it_does_not_sell(sold, mirrored, field="/state")
 
 
 async def close_route(session: Session, route_id: UUID, *, reason: str) -> None:

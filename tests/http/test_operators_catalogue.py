@@ -385,6 +385,40 @@ class TestFindings:
         assert [one["pointer"] for one in errors] == ["/provider_service"] * len(rules)
         assert all(one["detail"].startswith(rule) for one, rule in zip(errors, rules, strict=True))
 
+    async def test_a_service_is_not_sold_beyond_what_its_open_routes_take(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
+    ) -> None:
+        provider = await world.provider()
+        service = await world.service(routes=[], min_quantity=10, max_quantity=1000)
+        path = f"/services/{service.id}"
+        await sync(runtime, provider, entry("7"))
+        route = {"provider_id": public(provider), "provider_service": "7", "cost": "0.50"}
+        await call(client, operator, "POST", f"{path}/routes", route)
+        [made] = (await call(client, operator, "GET", path)).json()["routes"]
+        beyond = {"min_quantity": 9, "max_quantity": 1001}
+
+        answer = await call(client, operator, "PATCH", path, beyond)
+        errors = problem(answer, 422, "invalid-input")["errors"]
+        assert [(one["pointer"], one["detail"]) for one in errors] == [
+            ("/min_quantity", f"must be at least 10, which is what its route {made['id']} takes"),
+            ("/max_quantity", f"must be at most 1000, which is what its route {made['id']} takes"),
+        ]
+        kept = (await call(client, operator, "GET", path)).json()
+        assert (kept["min_quantity"], kept["max_quantity"]) == (10, 1000)
+        within = await call(client, operator, "PATCH", path, {"max_quantity": 500})
+        assert within.status_code == 200, within.text
+
+        # A closed route binds nobody, and is not opened over what it does not take.
+        route_path = f"{path}/routes/{made['id']}"
+        await call(client, operator, "PATCH", route_path, {"state": "closed"})
+        assert (await call(client, operator, "PATCH", path, beyond)).status_code == 200
+        refused = await call(client, operator, "PATCH", route_path, {"state": "open"})
+        [error] = problem(refused, 422, "invalid-input")["errors"]
+        assert error == {
+            "pointer": "/state",
+            "detail": "takes 10 to 1000 at this provider, and the service sells 9 to 1001",
+        }
+
     @pytest.mark.refuses("operatorChangeRoute", "route-quarantined")
     async def test_a_route_is_not_opened_past_a_finding(
         self,
