@@ -1,4 +1,4 @@
-"""Bounded outgoing HTTP: every client has time-outs, every body a limit, no call is repeated.
+"""Bounded outgoing HTTP: every call has time-outs, every body a limit, none is repeated.
 
 The only module outside app.providers that knows httpx; all other callers take it from here.
 """
@@ -12,7 +12,6 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Protocol
 
 from httpx import (
-    AsyncBaseTransport,
     AsyncClient,
     AsyncHTTPTransport,
     HTTPError,
@@ -32,11 +31,12 @@ __all__ = [
     "InvalidURL",
     "Response",
     "bounded_client",
+    "bounded_transport",
     "read_bounded",
 ]
 
 # Deflate is read but not asked for: servers disagree on what the word means.
-ACCEPTED_ENCODINGS: Final = "gzip"
+HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "SMMOS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,9 @@ class BodyUnreadable(Exception):
     """The body's encoding is refused, corrupt or cut short."""
 
 
-def bounded_client(bounds: Bounds, *, transport: AsyncBaseTransport | None = None) -> AsyncClient:
-    """A client that follows no redirect, repeats no call and keeps no cookie.
-
-    It ignores proxies and credentials of the environment. Tests script the wire with `transport`.
+def bounded_transport(bounds: Bounds) -> AsyncHTTPTransport:
+    """The connections of a client, without the client: whoever sends a request by it brings all of
+    its headers and its time-outs along, and what is answered is all that happens.
     """
     limits = Limits(
         max_connections=bounds.connections_max,
@@ -73,16 +72,23 @@ def bounded_client(bounds: Bounds, *, transport: AsyncBaseTransport | None = Non
         # Below the five seconds after which common servers hang up on an idle connection.
         keepalive_expiry=4.0,
     )
+    return AsyncHTTPTransport(verify=_tls_context(), retries=0, trust_env=False, limits=limits)
+
+
+def bounded_client(bounds: Bounds) -> AsyncClient:
+    """A client that follows no redirect, repeats no call and keeps no cookie.
+
+    It ignores proxies and credentials of the environment.
+    """
     return AsyncClient(
-        transport=transport
-        or AsyncHTTPTransport(verify=_tls_context(), retries=0, trust_env=False, limits=limits),
+        transport=bounded_transport(bounds),
         timeout=Timeout(
             connect=bounds.connect_seconds,
             read=bounds.read_seconds,
             write=bounds.read_seconds,
             pool=bounds.connect_seconds,
         ),
-        headers={"Accept-Encoding": ACCEPTED_ENCODINGS, "User-Agent": "SMMOS"},
+        headers=HEADERS,
         # One client serves many peers: what one of them sets must neither stay nor travel.
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,

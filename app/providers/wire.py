@@ -12,7 +12,14 @@ from urllib.parse import urlencode
 import httpx
 
 from app.core.clock import Clock
-from app.core.http import BodyTooLarge, BodyUnreadable, Bounds, bounded_client, read_bounded
+from app.core.http import (
+    HEADERS,
+    BodyTooLarge,
+    BodyUnreadable,
+    Bounds,
+    bounded_transport,
+    read_bounded,
+)
 from app.providers.classify import SendWithheld
 from app.providers.protocol import Timeouts
 
@@ -78,7 +85,12 @@ class CallFailed(Exception):
 
 
 class Wire:
-    """The connections of one process to its providers; made once, closed at its end."""
+    """The connections of one process to its providers; made once, closed at its end.
+
+    Requests go to the transport itself: what a client of httpx does beside sending (cookies,
+    redirects, signing in by what an address holds) must not happen here, and costs time.
+    `transport` is for tests that script the wire.
+    """
 
     def __init__(
         self, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None
@@ -86,8 +98,8 @@ class Wire:
         self._clock = clock or Clock()
         # A kept connection that the provider has just dropped fails only after bytes were
         # written: for an order that is a needless unknown, for what may be repeated it is harmless.
-        self._fresh = bounded_client(_bounds(keep_alive=False), transport=transport)
-        self._kept = bounded_client(_bounds(keep_alive=True), transport=transport)
+        self._fresh = transport or bounded_transport(_bounds(keep_alive=False))
+        self._kept = transport or bounded_transport(_bounds(keep_alive=True))
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,7 +162,7 @@ class Wire:
 
     async def _call(
         self,
-        client: httpx.AsyncClient,
+        transport: httpx.AsyncBaseTransport,
         departure: "_Departure",
         outgoing: Outgoing,
         timeouts: Timeouts,
@@ -159,16 +171,19 @@ class Wire:
         try:
             async with asyncio.timeout(timeouts.total_seconds):
                 departure.check()
-                async with client.stream(
+                request = httpx.Request(
                     outgoing.method,
                     _address(outgoing.url),
                     content=outgoing.content,
-                    headers=outgoing.headers,
-                    timeout=_timeout(timeouts),
-                    extensions={"trace": departure.trace},
-                ) as response:
+                    headers={**HEADERS, **outgoing.headers},
+                    extensions={"timeout": _steps(timeouts), "trace": departure.trace},
+                )
+                response = await transport.handle_async_request(request)
+                try:
                     body = await read_bounded(response, body_bytes_max)
-                    return Answer(response.status_code, response.headers, body, self._clock.now())
+                finally:
+                    await response.aclose()
+                return Answer(response.status_code, response.headers, body, self._clock.now())
         except _WIRE_TROUBLE as cause:
             begun = departure.has_begun(cause)
             # Closing the connection may outlast a time-out, which would then be told instead.
@@ -223,10 +238,11 @@ def _address(url: str) -> httpx.URL:
     return address
 
 
-def _timeout(timeouts: Timeouts) -> httpx.Timeout:
-    return httpx.Timeout(
-        connect=timeouts.connect_seconds,
-        read=timeouts.read_seconds,
-        write=timeouts.read_seconds,
-        pool=timeouts.connect_seconds,
-    )
+def _steps(timeouts: Timeouts) -> dict[str, float]:
+    """The bounds of each step, as a transport takes them."""
+    return {
+        "connect": timeouts.connect_seconds,
+        "read": timeouts.read_seconds,
+        "write": timeouts.read_seconds,
+        "pool": timeouts.connect_seconds,
+    }
