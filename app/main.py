@@ -117,6 +117,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         openapi_url=None,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
+        # Nothing is told to anyone because a variable of the environment says where to.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.limiter = RateLimiter(settings.redis_url.get_secret_value())
     app.state.key_cache = KeyCache()

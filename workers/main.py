@@ -20,6 +20,7 @@ from app.core import work
 from app.core.doorbell import connect_arq, deserialize, queue_of, serialize
 from app.core.errors import AppError
 from app.core.event_loop import watch_event_loop
+from app.core.garbage import spare_what_is_loaded
 from app.core.logging import configure_logging, get_logger
 from app.core.metrics import WORK_FAILURES
 from app.core.runtime import open_runtime
@@ -75,6 +76,7 @@ def run(settings: Settings) -> None:
     configure_logging(settings.log_level, settings.log_format)
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr="127.0.0.1")
+    spare_what_is_loaded()
     uvloop.run(_main(settings))
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 import uvicorn
 
+from app.core.garbage import spare_what_is_loaded
 from app.core.logging import configure_logging
 from app.core.settings import Settings, load_settings
 from app.main import create_app, stop_soon
@@ -38,6 +39,7 @@ def api(
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     config = server_config(app, settings, host=host, port=port)
+    spare_what_is_loaded()
     DrainingServer(config, partial(stop_soon, app), settings.unready_seconds).run()
 
 
