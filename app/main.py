@@ -19,6 +19,7 @@ from app.catalog import finding_operator_router, price_operator_router, sync_ope
 from app.catalog import operator_router as catalog_operator
 from app.catalog import router as catalog
 from app.core.clock import Clock
+from app.core.clock_watch import watch_clock
 from app.core.event_loop import watch_event_loop
 from app.core.idempotency import IdempotencyKeyMissing
 from app.core.logging import configure_logging
@@ -101,11 +102,14 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         ):
             app.state.runtime = runtime
             app.state.storage = storage
-            watch = asyncio.create_task(watch_event_loop(), name="event-loop-lag")
+            watches = [
+                asyncio.create_task(watch_event_loop(), name="event-loop-lag"),
+                asyncio.create_task(watch_clock(runtime), name="clock-skew"),
+            ]
             try:
                 yield
             finally:
-                await end_tasks([watch])
+                await end_tasks(watches)
                 await app.state.limiter.close()
 
     app = FastAPI(

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from app.catalog import mirror
 from app.catalog.mirror import SYNC
 from app.core import work
+from app.core.clock_watch import watch_clock
 from app.core.doorbell import connect_arq, deserialize, queue_of, serialize
 from app.core.errors import AppError
 from app.core.event_loop import watch_event_loop
@@ -89,7 +90,10 @@ async def _main(settings: Settings) -> None:
         runtime = await stack.enter_async_context(open_runtime(settings, name="worker"))
         wire = await stack.enter_async_context(Wire())
         context = WorkerContext(runtime, wire, stopping)
-        tasks = [asyncio.create_task(watch_event_loop(), name="event-loop-lag")]
+        tasks = [
+            asyncio.create_task(watch_event_loop(), name="event-loop-lag"),
+            asyncio.create_task(watch_clock(runtime), name="clock-skew"),
+        ]
         tasks += [
             asyncio.create_task(coroutine, name=name)
             for kind in DRAINS

@@ -15,6 +15,8 @@ from app.core.clock import Clock
 from app.core.migrating import current_revision
 from app.core.runtime import Runtime
 
+SKEW_MAX: Final = timedelta(seconds=2)
+"""Clocks that are further apart need a person."""
 _ANSWER_SECONDS: Final = 5.0
 _DATABASE: Final = text(
     """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Final
 
 from app.cli.doctor.findings import Finding, fail, ok, warn
 from app.core.inspection import (
+    SKEW_MAX,
     DatabaseFacts,
     RedisFacts,
     Unreachable,
@@ -18,7 +18,6 @@ from app.core.settings import ENV_FILE_NAME, Settings
 
 _POSTGRES_OLDEST: Final = 15
 _OLDEST: Final = {"Redis": 7, "Valkey": 8}
-_SKEW_MAX: Final = timedelta(seconds=2)
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
@@ -66,7 +65,7 @@ def check_database(facts: DatabaseFacts) -> Iterator[Finding]:
     else:
         yield ok("database", f"PostgreSQL {facts.version} answers")
     seconds = facts.skew.total_seconds()
-    if abs(facts.skew) >= _SKEW_MAX:
+    if abs(facts.skew) >= SKEW_MAX:
         yield fail(
             "clock",
             f"the database's clock is {seconds:+.1f} s off ours, by which leases and deadlines"
