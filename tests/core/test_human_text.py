@@ -22,7 +22,14 @@ CARDS = [
 @pytest.mark.policy("SEC-2")
 @pytest.mark.parametrize("number", CARDS)
 def test_a_card_number_is_refused_wherever_it_stands(number: str) -> None:
-    for text in (number, f"Take it from {number}, please.", f"card:{number}\nthanks"):
+    for text in (
+        number,
+        f"Take it from {number}, please.",
+        f"card:{number}\nthanks",
+        f"{number} 12/27",
+        f"{number} 12-27 123",
+        f"order 1042 {number} 737",
+    ):
         with pytest.raises(ValueError, match="payment card"):
             check_no_card(text)
 
