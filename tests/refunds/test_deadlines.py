@@ -202,6 +202,19 @@ class TestAProviderThatCannotBeHeard:
         await shop.decide()
         assert await shop.decided(claim) == ("approved", "REF-3", "0.36")
 
+    async def test_a_person_is_asked_too_where_its_credentials_cannot_be_opened(
+        self, shop: Shop, runtime: Runtime
+    ) -> None:
+        claim = await shop.filed(await shop.running(delivered=600))
+        async with runtime.uow.begin() as session:
+            await session.execute(text(r"UPDATE providers SET credentials = '\x00' || credentials"))
+        shop.clock.move(WEEK)
+        await shop.decide()
+        shop.clock.move(SILENT_AFTER)
+        await shop.decide()
+        found = await shop.read(claim)
+        assert (found["status"], found["decision"]["rule"]) == ("under_review", "provider-silent")
+
 
 @pytest.mark.policy("REF-6")
 async def test_an_unknown_order_is_with_an_operator_until_it_is_known(
