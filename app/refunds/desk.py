@@ -18,17 +18,18 @@ from app.orders import conceding
 from app.orders import service as orders
 from app.orders.models import Order
 from app.orders.states import ENDED
-from app.refunds import repository, rules, service
+from app.refunds import message_repository, repository, rules, service
 from app.refunds.deciding import CLAIM, DESK_WITHIN, Verdict, carry_out, told_of
 from app.refunds.errors import ClaimOpen, ClaimStateConflict, SecondApproverNeeded
 from app.refunds.facts import facts_of, figures_of, scale_of
-from app.refunds.models import Claim, ClaimEvent
+from app.refunds.models import Claim, ClaimEvent, ClaimMessage
 from app.refunds.repository import Happening
 from app.refunds.rules import Decision, Outcome, Rule
 from app.refunds.shares import Facts
 from app.refunds.states import WITH_PEOPLE, ClaimState
 
 AT_A_COMMAND_LINE: Final = "command"
+MESSAGES_SHOWN_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,12 @@ async def sheet(session: Session, claim_id: UUID, *, time_scale: float) -> Sheet
     facts = await facts_of(session, claim, order, time_scale=scale)
     events = await service.events(session, claim.id)
     return Sheet(claim, order, facts, rules.decide(facts), events)
+
+
+async def said(session: Session, claim_id: UUID) -> list[ClaimMessage]:
+    """What was said about a claim, in its order; of very much the last, which is what is new."""
+    last = await message_repository.last_of_claim(session, claim_id, limit=MESSAGES_SHOWN_MAX)
+    return list(reversed(last))
 
 
 async def approve(

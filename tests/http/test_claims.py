@@ -12,6 +12,7 @@ from app.core.runtime import Runtime
 from app.operators.permissions import Role
 from app.orders import dispatch
 from app.orders.states import OrderState
+from app.refunds import desk
 from app.schedules.starting import SCHEDULE
 from tests.fixtures.world import OperatorCaller, World
 from tests.http.problems import pointers, problem
@@ -334,6 +335,20 @@ class TestTheDesk:
         assert (told["refunded"], told["by"]) == ("0.25", "operator")
         moved = await walk(shop.client, shop.reseller, "/v1/transactions", 1)
         assert (moved[0]["kind"], moved[0]["amount"]["amount"]) == ("refund_claim", "0.25")
+
+    async def test_a_person_sees_the_last_that_was_said_however_much_there_is(
+        self, shop: Shop, finance: OperatorCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(desk, "MESSAGES_SHOWN_MAX", 2)
+        claim = await shop.filed(await shop.completed(), "not-as-described")
+        for body in ("first", "second", "third"):
+            path = f"/v1/refund-claims/{claim['id']}/messages"
+            await shop.client.post(path, json={"body": body}, headers=shop.reseller.headers)
+
+        path = f"/v1/operator/claims/{claim['id']}"
+        shown = (await shop.client.get(path, headers=finance.headers)).json()["messages"]
+
+        assert [one["body"] for one in shown] == ["second", "third"]
 
     async def test_approving_without_an_amount_gives_back_all_that_is_left(
         self, shop: Shop, finance: OperatorCaller
