@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Text, and_, cast, func, select, tuple_, update
+from sqlalchemy import Text, and_, cast, func, or_, select, tuple_, update
 
 from app.core.audit import Actor
 from app.core.db import Session
@@ -176,10 +176,11 @@ async def page(
     after: UUID | None,
     limit: int,
 ) -> Sequence[Claim]:
-    """Claims of one book, newest first."""
+    """Claims of one book, newest first; those on an order are those on its runs too."""
     statement = select(Claim).where(Claim.book_id == book_id).order_by(Claim.id.desc()).limit(limit)
     if order_id is not None:
-        statement = statement.where(Claim.order_id == order_id)
+        runs = select(Order.id).where(Order.parent_id == order_id)
+        statement = statement.where(or_(Claim.order_id == order_id, Claim.order_id.in_(runs)))
     if states is not None:
         statement = statement.where(Claim.state.in_(states))
     if after is not None:

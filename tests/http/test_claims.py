@@ -14,7 +14,7 @@ from app.orders import dispatch
 from app.orders.states import OrderState
 from app.refunds import desk
 from app.schedules.starting import SCHEDULE
-from tests.fixtures.world import OperatorCaller, World
+from tests.fixtures.world import OperatorCaller, World, order_body
 from tests.http.problems import pointers, problem
 from tests.http.test_bad_input import everything_in
 from tests.http.test_reads import walk
@@ -305,6 +305,23 @@ class TestWhileItIsOpen:
         assert [one["id"] for one in waiting] == [claims[2]["id"], claims[0]["id"]]
         of_order = await walk(shop.client, shop.reseller, path, 1, order_id=claims[0]["order_id"])
         assert [one["id"] for one in of_order] == [claims[0]["id"]]
+
+    async def test_those_on_an_order_are_those_on_its_runs_too(self, open_shop: OpenShop) -> None:
+        shop = await open_shop(type="subscriptions")
+        placed = await shop.client.post(
+            "/v1/orders",
+            json=order_body(shop.service),
+            headers=shop.reseller.headers | {"Idempotency-Key": "a-year"},
+        )
+        number = placed.json()["id"]
+        claim = await shop.filed(number)
+        assert claim["order_id"] != number
+
+        for order_id in (number, claim["order_id"]):
+            listed = await walk(
+                shop.client, shop.reseller, "/v1/refund-claims", 1, order_id=order_id
+            )
+            assert [one["id"] for one in listed] == [claim["id"]]
 
 
 class TestTheDesk:
