@@ -279,6 +279,14 @@ class TestWhileItIsOpen:
         refused = await shop.client.post(path, json={"body": CARD}, headers=shop.reseller.headers)
         assert pointers(problem(refused, 422, "validation-failed")) == ["/body"]
 
+    async def test_a_text_that_is_too_long_is_told_how_long_it_may_be(self, shop: Shop) -> None:
+        refused = await shop.file(await shop.order(), description="a" * 4001)
+        [told] = problem(refused, 422, "validation-failed")["errors"]
+        assert told == {
+            "pointer": "/description",
+            "detail": "must have at most 4000 characters",
+        }
+
     @pytest.mark.policy("PRI-4")
     async def test_what_is_written_about_a_claim_stands_nowhere_in_plain_text(
         self, shop: Shop, runtime: Runtime, world: World
