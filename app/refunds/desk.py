@@ -14,6 +14,7 @@ from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.money import ZERO, Money
 from app.core.uow import now_of
+from app.operators import service as operators
 from app.orders import conceding
 from app.orders import service as orders
 from app.orders.models import Order
@@ -122,22 +123,24 @@ async def approve(
     decision = Decision(Outcome.APPROVE, Rule.BY_AN_OPERATOR, words, amount)
     verdict = Verdict(decision, by, figures_of(facts, decision))
     given = Money(await repository.given_by_people(session, order.id))
-    if given + amount > two_above and not _is_second(claim, amount, by):
+    if given + amount > two_above and not await _is_second(session, claim, amount, by):
         return await _approve_first(session, claim, verdict)
     return await carry_out(session, claim, order, verdict)
 
 
-def _is_second(claim: Claim, amount: Money, by: Actor) -> bool:
-    """Whether another operator has approved the same amount before. Raises SecondApproverNeeded;
-    to who is at a command line as well, since an account of a machine may be either of the two.
+async def _is_second(session: Session, claim: Claim, amount: Money, by: Actor) -> bool:
+    """Whether another operator, who is still on the staff, has approved the same amount before.
+    Raises SecondApproverNeeded; to who is at a command line as well, since an account of a machine
+    may be either of the two.
     """
     if by.kind == AT_A_COMMAND_LINE:
         raise SecondApproverNeeded("This amount takes two operators, each with a key of their own")
-    if claim.first_amount != amount.micros:
+    if claim.first_approver is None or claim.first_amount != amount.micros:
         return False
     if claim.first_approver == str(by):
         raise SecondApproverNeeded
-    return True
+    first = await operators.get_public(session, claim.first_approver.partition(":")[2])
+    return first.archived_at is None
 
 
 async def _approve_first(session: Session, claim: Claim, verdict: Verdict) -> Claim:

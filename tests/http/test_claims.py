@@ -435,6 +435,22 @@ class TestTheDesk:
         assert second.json()["state"] == "approved"
         assert await shop.balance() == "9.70"
 
+    async def test_who_has_left_the_staff_is_none_of_the_two(
+        self, shop: Shop, world: World, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(runtime.settings.__dict__, "claim_two_above", "0.50")
+        claim = await shop.filed(await shop.completed(), "not-as-described")
+        gone, second, third = [await world.operator() for _ in range(3)]
+        await shop.act(gone, claim, "approve")
+        await shop.client.delete(f"/v1/operator/operators/{gone.id}", headers=second.headers)
+
+        approved = await shop.act(second, claim, "approve")
+
+        assert approved.json()["state"] == "awaiting_second"
+        assert approved.json()["first_approver"] == f"operator:{second.id}"
+        assert await shop.balance() == "9.10"
+        assert (await shop.act(third, claim, "approve")).json()["state"] == "approved"
+
     async def test_a_large_sum_in_small_parts_takes_two_people_too(
         self,
         shop: Shop,
