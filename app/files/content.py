@@ -49,7 +49,7 @@ class _Kind:
 _KINDS: Final = {
     MediaType.PNG: _Kind("a PNG picture", ("png",), frozenset({"image/png"})),
     MediaType.JPEG: _Kind(
-        "a JPEG picture", ("jpg", "jpeg", "jpe"), frozenset({"image/jpeg", "image/jpg"})
+        "a JPEG picture", ("jpg", "jpeg", "jpe", "jfif"), frozenset({"image/jpeg", "image/jpg"})
     ),
     MediaType.WEBP: _Kind("a WebP picture", ("webp",), frozenset({"image/webp"})),
     MediaType.PDF: _Kind("a PDF document", ("pdf",), frozenset({"application/pdf"})),

@@ -167,6 +167,7 @@ def test_a_picture_of_endless_pieces_is_not_read_to_their_end(endless: bytes) ->
         (MediaType.PNG, "PNG", "IMAGE/PNG; foo=bar"),
         (MediaType.JPEG, "jpeg", "image/jpg"),
         (MediaType.JPEG, "jpg", ""),
+        (MediaType.JPEG, "jfif", "image/jpeg"),
         (MediaType.WEBP, "", "application/octet-stream"),
         (MediaType.PDF, "pdf", "application/pdf"),
         (MediaType.TEXT, "log", "text/plain; charset=utf-8"),
