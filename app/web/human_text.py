@@ -13,6 +13,7 @@ from app.web.fields import Line, Text
 _ADDRESS: Final = re.compile(r"https?://\S+")
 _GROUPS: Final = re.compile(r"(?<![\w.])\d+(?:[ -]\d+)*(?!\w)")
 _CARD_DIGITS_MAX: Final = 19
+_GROUP_DIGITS_MAX: Final = 6
 _ISSUED: Final = re.compile(
     r"4\d{12}(?:\d{3}){0,2}"  # Visa
     r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
@@ -38,14 +39,15 @@ def check_no_card(text: str) -> str:
 
 def _numbers(digits: str) -> Iterator[str]:
     """Each number that neighbouring groups of digits may be together: an expiry date or a code is
-    often written right behind that of a card.
+    often written right behind that of a card. Long groups stand alone, as order numbers do.
     """
     groups = re.split("[ -]", digits)
-    for first in range(len(groups)):
-        number = ""
-        for group in groups[first:]:
+    for first, begins in enumerate(groups):
+        number = begins
+        yield number
+        for group in groups[first + 1 :]:
             number += group
-            if len(number) > _CARD_DIGITS_MAX:
+            if max(len(begins), len(group)) > _GROUP_DIGITS_MAX or len(number) > _CARD_DIGITS_MAX:
                 break
             yield number
 
