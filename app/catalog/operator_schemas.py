@@ -21,7 +21,7 @@ from app.catalog.models import (
 from app.catalog.schemas import ServiceRead, shown
 from app.catalog.service import ATTESTATION_PREFIX
 from app.catalog.service_routes import public_route_id
-from app.catalog.windows import HOURS, Tier
+from app.catalog.windows import HOURS, PROMISED_HOURS_MAX, Tier
 from app.core.ids import public_id
 from app.core.money import Money
 from app.providers.protocol import ServiceType
@@ -30,7 +30,6 @@ from app.web.fields import Line, MoneyText, Text
 from app.web.schemas import AnswerModel, InputModel
 
 QUANTITY_MAX = 100_000_000
-HOURS_MAX = 24 * 365
 
 Name = Annotated[Line, Field(max_length=200)]
 PlatformWord = Annotated[
@@ -54,7 +53,7 @@ KindWord = Annotated[
     AfterValidator(kind_word),
 ]
 Quantity = Annotated[StrictInt, Field(ge=1, le=QUANTITY_MAX)]
-Hours = Annotated[StrictInt, Field(ge=1, le=HOURS_MAX)]
+Hours = Annotated[StrictInt, Field(ge=1, le=PROMISED_HOURS_MAX)]
 RoutingWord = Annotated[Routing, Field(description="By what its routes are tried.")]
 BusyLinkWord = Annotated[
     BusyLink,

@@ -18,7 +18,7 @@ from app.catalog.models import (
     ServiceState,
 )
 from app.catalog.price_models import PriceReason
-from app.catalog.windows import HOURS_MAX, Promise, Tier
+from app.catalog.windows import HOURS_MAX, PROMISED_HOURS_MAX, Promise, Tier
 from app.core.audit import Actor
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
@@ -153,15 +153,19 @@ def _offer(row: Any, routes: Sequence[RouteOffer]) -> Offer:
         markup_basis_points=row.markup_basis_points,
         package_units=row.package_units,
         below_cost_allowed=row.below_cost_allowed,
-        promise=Promise(
-            Tier(row.tier),
-            row.deliver_hours_min,
-            row.deliver_hours_max,
-            row.bulk_units,
-            row.bulk_hours,
-        ),
+        promise=_promise_of(row),
         refuses_busy_link=row.busy_link == BusyLink.REFUSE,
         routes=tuple(tried),
+    )
+
+
+def _promise_of(sold: Any) -> Promise:
+    return Promise(
+        Tier(sold.tier),
+        sold.deliver_hours_min,
+        sold.deliver_hours_max,
+        sold.bulk_units,
+        sold.bulk_hours,
     )
 
 
@@ -258,6 +262,8 @@ def _refuse_contradictions(service: Service) -> None:
         problems.append(FieldProblem("/delivery_hours_max", rule))
     if (service.bulk_units is None) != (service.bulk_hours is None):
         problems.append(FieldProblem("/bulk_hours", "is given together with bulk_units"))
+    elif _promise_of(service).hours_for(service.max_quantity) > PROMISED_HOURS_MAX:
+        problems.append(FieldProblem("/bulk_hours", "makes the largest order take above a year"))
     if service.rate_micros <= 0:
         problems.append(FieldProblem("/rate", "must be above zero"))
     elif _largest_charge(service).micros > AMOUNT_MICROS_MAX:

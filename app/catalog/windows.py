@@ -32,6 +32,8 @@ HOURS_MAX: Final = {Tier.STANDARD: 72, Tier.PREMIUM: 48}
 """A service of these tiers may promise less, and not more."""
 
 AGREED_DAYS_MAX: Final = 90
+PROMISED_HOURS_MAX: Final = 365 * 24
+"""No window of a service ends later than this, however much is ordered."""
 
 
 class DateNotAgreed(ValueError):

@@ -27,8 +27,6 @@ from app.refunds.facts import figures_of
 from app.refunds.models import Claim, ClaimMessage
 from app.refunds.states import ClaimState
 
-MESSAGES_MAX = 200
-
 commands = typer.Typer()
 claim_commands = typer.Typer(help="Refund claims of all resellers.", no_args_is_help=True)
 commands.add_typer(claim_commands, name="claims")
@@ -81,7 +79,7 @@ async def _show(claim_id: str) -> None:
     async with transaction() as (runtime, session):
         keys, found = runtime.keys, service.id_of(claim_id)
         sheet = await desk.sheet(session, found, time_scale=runtime.settings.time_scale)
-        said = await service.messages(session, found, after=None, limit=MESSAGES_MAX)
+        said = await desk.said(session, found)
         files = await evidence.of_claim(session, found)
     _print_sheet(sheet, keys)
     print_table("Evidence", ["name", "type", "bytes", "sha256"], [_file(one) for one in files])

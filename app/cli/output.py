@@ -31,7 +31,8 @@ def _print_drawn(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
 def _print_plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if title:
         print(title)
-    lines = [columns, *rows]
+    # A text of several lines must not look like rows of its own.
+    lines = [[" ".join(cell.splitlines()) for cell in line] for line in (columns, *rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(columns))]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]

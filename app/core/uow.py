@@ -72,6 +72,7 @@ class UnitOfWork:
         async with self._sessions() as session:
             session.info["now"] = self.clock.now()
             session.info["rings"] = set()
+            session.info["counts"] = []
             yield session
             try:
                 await session.commit()
@@ -83,6 +84,9 @@ class UnitOfWork:
             except _NOT_CONNECTED as error:
                 raise OutcomeUnknown from error
             rings: set[Ring] = session.info["rings"]
+            counts: list[Callable[[], None]] = session.info["counts"]
+        for count in counts:
+            count()
         if rings:
             self._doorbell.ring(rings)
 
@@ -178,3 +182,8 @@ def now_of(session: Session) -> datetime:
 def ring_after_commit(session: Session, kind: str, lane: str) -> None:
     """Ask for a ring once, and only if, this transaction commits."""
     session.info["rings"].add(Ring(kind, lane))
+
+
+def count_after_commit(session: Session, count: Callable[[], None]) -> None:
+    """Have something counted once, and only if, this transaction commits."""
+    session.info["counts"].append(count)

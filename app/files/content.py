@@ -17,8 +17,11 @@ Data = bytes | mmap
 
 _HEAD_BYTES: Final = 1024
 _BLOCK_BYTES: Final = 64 * 1024
+_ZIP_ENTRY: Final = b"PK\x01\x02"
+_ZIP_END: Final = b"PK\x05\x06"
 _ZIP_TAIL_BYTES: Final = 65_535 + 22
-"""A zip's directory ends within its longest comment of the end of the file."""
+"""Programs look for the end of a zip's directory so far from the end of a file, whatever is behind
+it."""
 
 
 class MediaType(StrEnum):
@@ -46,7 +49,7 @@ class _Kind:
 _KINDS: Final = {
     MediaType.PNG: _Kind("a PNG picture", ("png",), frozenset({"image/png"})),
     MediaType.JPEG: _Kind(
-        "a JPEG picture", ("jpg", "jpeg", "jpe"), frozenset({"image/jpeg", "image/jpg"})
+        "a JPEG picture", ("jpg", "jpeg", "jpe", "jfif"), frozenset({"image/jpeg", "image/jpg"})
     ),
     MediaType.WEBP: _Kind("a WebP picture", ("webp",), frozenset({"image/webp"})),
     MediaType.PDF: _Kind("a PDF document", ("pdf",), frozenset({"application/pdf"})),
@@ -142,13 +145,9 @@ def _refuse_a_second_nature(media_type: MediaType, data: Data) -> None:
     """A file that two kinds of programs open, each seeing something else, is no evidence."""
     if media_type is not MediaType.PDF and b"%PDF-" in data[:_HEAD_BYTES]:
         raise FileTypeRefused("is a PDF document and something else at the same time")
-    tail = data[-_ZIP_TAIL_BYTES:]
-    at = tail.find(b"PK\x05\x06")
-    while at >= 0:
-        comment = int.from_bytes(tail[at + 20 : at + 22], "little")
-        if at + 22 + comment == len(tail):
-            raise FileTypeRefused("is a ZIP archive and something else at the same time")
-        at = tail.find(b"PK\x05\x06", at + 1)
+    ends_at = data.rfind(_ZIP_END, max(0, len(data) - _ZIP_TAIL_BYTES), len(data))
+    if ends_at >= 0 and data.find(_ZIP_ENTRY, 0, ends_at) >= 0:
+        raise FileTypeRefused("is a ZIP archive and something else at the same time")
 
 
 _CHECKS: Final[tuple[tuple[re.Pattern[bytes], tuple[MediaType, Callable[[Data], None]]], ...]] = (

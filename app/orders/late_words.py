@@ -18,7 +18,7 @@ from app.core.money import (
     converted_rounded_up,
     paid_for_rounded_down,
 )
-from app.core.uow import now_of
+from app.core.uow import count_after_commit, now_of
 from app.orders import attempt_repository, repository
 from app.orders.models import Attempt, Order
 from app.orders.routing import price_of_post
@@ -74,19 +74,22 @@ async def hear_late(
     if is_final and attempt is not None:
         charged = charge_in(attempt.cost_currency, answer)
         await attempt_repository.keep_charge(session, attempt.id, charged)
-        said["loss"] = _count_loss(order, attempt, answer, provider_name)
+        said["loss"] = _count_loss(session, order, attempt, answer, provider_name)
     await _observe(session, order, {"after_end": True, "provider": said})
     return not (is_final or given_up)
 
 
-def _count_loss(order: Order, attempt: Attempt, answer: Progress, provider_name: str) -> str | None:
+def _count_loss(
+    session: Session, order: Order, attempt: Attempt, answer: Progress, provider_name: str
+) -> str | None:
     """What the provider charged beyond the cost of what was earned, in ours; None if untold."""
     charged = charge_in(attempt.cost_currency, answer)
     if charged is None:
         return None
     unpaid = max(ZERO, Money(charged) - _paid_for(order, attempt))
     loss = converted_rounded_up(unpaid, rate_micros=attempt.rate_to_ours_micros)
-    CLAIM_LOSSES.labels(provider_name).inc(loss.micros / MICROS_PER_UNIT)
+    lost = CLAIM_LOSSES.labels(provider_name)
+    count_after_commit(session, lambda: lost.inc(loss.micros / MICROS_PER_UNIT))
     return str(loss)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from app.core import lineage, work
-from app.core.crypto import KeyRing
+from app.core.crypto import KeyRing, Undecryptable
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import FENCED
@@ -72,12 +72,17 @@ async def last_question(
     grant = await protection.admit_reads(session, order.provider_id)
     if not isinstance(grant, Grant):
         return grant
+    try:
+        account = supply.account_of(grant.provider, keys, time_scale=time_scale)
+    except Undecryptable:
+        # Dispatch pauses such a provider and tells; here it is one that cannot be heard.
+        return Closed.PAUSED
     await protection.spend_reads(session, grant.provider, 1)
     return Poll(
         lease=lease,
         provider_id=grant.provider.id,
         provider_name=grant.provider.name,
-        account=supply.account_of(grant.provider, keys, time_scale=time_scale),
+        account=account,
         orders={order.provider_order_id or "": order.id},
         time_scale=supply.scale_of(grant.provider, time_scale),
     )

@@ -14,21 +14,23 @@ from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.money import ZERO, Money
 from app.core.uow import now_of
+from app.operators import service as operators
 from app.orders import conceding
 from app.orders import service as orders
 from app.orders.models import Order
 from app.orders.states import ENDED
-from app.refunds import repository, rules, service
+from app.refunds import message_repository, repository, rules, service
 from app.refunds.deciding import CLAIM, DESK_WITHIN, Verdict, carry_out, told_of
 from app.refunds.errors import ClaimOpen, ClaimStateConflict, SecondApproverNeeded
 from app.refunds.facts import facts_of, figures_of, scale_of
-from app.refunds.models import Claim, ClaimEvent
+from app.refunds.models import Claim, ClaimEvent, ClaimMessage
 from app.refunds.repository import Happening
 from app.refunds.rules import Decision, Outcome, Rule
 from app.refunds.shares import Facts
 from app.refunds.states import WITH_PEOPLE, ClaimState
 
 AT_A_COMMAND_LINE: Final = "command"
+MESSAGES_SHOWN_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,12 @@ async def sheet(session: Session, claim_id: UUID, *, time_scale: float) -> Sheet
     return Sheet(claim, order, facts, rules.decide(facts), events)
 
 
+async def said(session: Session, claim_id: UUID) -> list[ClaimMessage]:
+    """What was said about a claim, in its order; of very much the last, which is what is new."""
+    last = await message_repository.last_of_claim(session, claim_id, limit=MESSAGES_SHOWN_MAX)
+    return list(reversed(last))
+
+
 async def approve(
     session: Session,
     claim_id: UUID,
@@ -115,22 +123,24 @@ async def approve(
     decision = Decision(Outcome.APPROVE, Rule.BY_AN_OPERATOR, words, amount)
     verdict = Verdict(decision, by, figures_of(facts, decision))
     given = Money(await repository.given_by_people(session, order.id))
-    if given + amount > two_above and not _is_second(claim, amount, by):
+    if given + amount > two_above and not await _is_second(session, claim, amount, by):
         return await _approve_first(session, claim, verdict)
     return await carry_out(session, claim, order, verdict)
 
 
-def _is_second(claim: Claim, amount: Money, by: Actor) -> bool:
-    """Whether another operator has approved the same amount before. Raises SecondApproverNeeded;
-    to who is at a command line as well, since an account of a machine may be either of the two.
+async def _is_second(session: Session, claim: Claim, amount: Money, by: Actor) -> bool:
+    """Whether another operator, who is still on the staff, has approved the same amount before.
+    Raises SecondApproverNeeded; to who is at a command line as well, since an account of a machine
+    may be either of the two.
     """
     if by.kind == AT_A_COMMAND_LINE:
         raise SecondApproverNeeded("This amount takes two operators, each with a key of their own")
-    if claim.first_amount != amount.micros:
+    if claim.first_approver is None or claim.first_amount != amount.micros:
         return False
     if claim.first_approver == str(by):
         raise SecondApproverNeeded
-    return True
+    first = await operators.get_public(session, claim.first_approver.partition(":")[2])
+    return first.archived_at is None
 
 
 async def _approve_first(session: Session, claim: Claim, verdict: Verdict) -> Claim:

@@ -35,14 +35,15 @@ async def check_room(session: Session, book_id: UUID, public: str) -> UUID:
 
 async def attach(session: Session, claim_id: UUID, file: StoredFile, *, actor: Actor) -> StoredFile:
     """A stored file becomes evidence, and its hash a part of the claim. Raises what `check_room`
-    raises.
+    raises. May be run again: a file that is there already is not told of anew.
     """
     claim = await repository.lock(session, claim_id)
     if claim is None:
         raise NotFound
     service.refuse_closed(claim)
+    there = {known.id for known in await of_claim(session, claim_id)}
     attached = await files.attach(session, file, REF_TYPE, str(claim_id), at_most=FILES_MAX)
-    if attached.id == file.id:
+    if attached.id not in there:
         words = f"A file was added: {file.size} bytes, SHA-256 {file.sha256.hex()}."
         await repository.change(session, claim, Happening("evidence_added", actor, words), {})
     return attached

@@ -35,8 +35,6 @@ from app.web.idempotency import IdempotencyKeyHeader, Made, once
 from app.web.openapi import BODY, GUARDED, IDEMPOTENT, refusals
 from app.web.pages import PAGE_DEFAULT, Cursor, Limit
 
-MESSAGES_SHOWN_MAX = 200
-
 router = APIRouter(
     prefix="/v1/operator/claims",
     tags=["refund claims"],
@@ -74,7 +72,7 @@ async def operator_get_claim(claim_id: ClaimId, runtime: RuntimeDep) -> Operator
     async with runtime.uow.begin() as session:
         found = service.id_of(claim_id)
         sheet = await desk.sheet(session, found, time_scale=runtime.settings.time_scale)
-        said = await service.messages(session, found, after=None, limit=MESSAGES_SHOWN_MAX)
+        said = await desk.said(session, found)
         files = await evidence.of_claim(session, found)
         shown = [read_evidence(session, runtime, file) for file in files]
     return OperatorClaimDetail.of(

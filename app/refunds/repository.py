@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Text, and_, cast, func, select, tuple_, update
+from sqlalchemy import Text, and_, cast, func, or_, select, tuple_, update
 
 from app.core.audit import Actor
 from app.core.db import Session
@@ -17,7 +17,7 @@ from app.core.uow import now_of
 from app.files.models import StoredFile
 from app.files.states import FileState
 from app.orders.models import Order
-from app.refunds.models import Claim, ClaimEvent, ClaimMessage
+from app.refunds.models import Claim, ClaimEvent
 from app.refunds.rules import Rule
 from app.refunds.states import ClaimState, Reason
 
@@ -176,10 +176,11 @@ async def page(
     after: UUID | None,
     limit: int,
 ) -> Sequence[Claim]:
-    """Claims of one book, newest first."""
+    """Claims of one book, newest first; those on an order are those on its runs too."""
     statement = select(Claim).where(Claim.book_id == book_id).order_by(Claim.id.desc()).limit(limit)
     if order_id is not None:
-        statement = statement.where(Claim.order_id == order_id)
+        runs = select(Order.id).where(Order.parent_id == order_id)
+        statement = statement.where(or_(Claim.order_id == order_id, Claim.order_id.in_(runs)))
     if states is not None:
         statement = statement.where(Claim.state.in_(states))
     if after is not None:
@@ -216,26 +217,6 @@ async def events_of(session: Session, claim_id: UUID, *, limit: int) -> Sequence
     ).all()
 
 
-async def insert_message(session: Session, message: ClaimMessage) -> None:
-    session.add(message)
-    await session.flush()
-
-
-async def messages_of(
-    session: Session, claim_id: UUID, *, after: UUID | None, limit: int
-) -> Sequence[ClaimMessage]:
-    """From the first on."""
-    statement = (
-        select(ClaimMessage)
-        .where(ClaimMessage.claim_id == claim_id)
-        .order_by(ClaimMessage.id)
-        .limit(limit)
-    )
-    if after is not None:
-        statement = statement.where(ClaimMessage.id > after)
-    return (await session.scalars(statement)).all()
-
-
 async def sealed_otherwise(session: Session, key_id: bytes, *, limit: int) -> Sequence[Claim]:
     """Claims whose description another master key sealed, locked."""
     return (
@@ -243,22 +224,6 @@ async def sealed_otherwise(session: Session, key_id: bytes, *, limit: int) -> Se
             select(Claim)
             .where(func.substring(Claim.description, 1, len(key_id)) != key_id)
             .order_by(Claim.id)
-            .limit(limit)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    ).all()
-
-
-async def messages_sealed_otherwise(
-    session: Session, key_id: bytes, *, limit: int
-) -> Sequence[ClaimMessage]:
-    """The same of messages."""
-    return (
-        await session.scalars(
-            select(ClaimMessage)
-            .where(func.substring(ClaimMessage.body, 1, len(key_id)) != key_id)
-            .order_by(ClaimMessage.id)
             .limit(limit)
             .with_for_update()
             .execution_options(populate_existing=True)

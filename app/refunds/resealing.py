@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.core.crypto import KeyRing
 from app.core.db import Session
-from app.refunds import repository
+from app.refunds import message_repository, repository
 from app.refunds.texts import body_place, description_place
 
 
@@ -17,7 +17,7 @@ async def reseal_texts(session: Session, keys: KeyRing, *, limit: int) -> int:
     for claim in claims:
         place = description_place(claim.id)
         claim.description = keys.seal(keys.open(claim.description, place), place)
-    messages = await repository.messages_sealed_otherwise(session, key_id, limit=limit)
+    messages = await message_repository.sealed_otherwise(session, key_id, limit=limit)
     for message in messages:
         place = body_place(message.id)
         message.body = keys.seal(keys.open(message.body, place), place)

@@ -58,7 +58,7 @@ class ClaimRead(AnswerModel):
     """A claim as its reseller sees it."""
 
     id: str
-    order_id: int
+    order_id: int = Field(description="Of a subscription, the number of its one run.")
     reason: Reason
     description: str | None = Field(description="None where its key is lost.")
     status: ClaimStatus
@@ -223,7 +223,9 @@ class ClaimListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    order_id: int | None = Field(None, ge=1, le=SAFE_INTEGER_MAX)
+    order_id: int | None = Field(
+        None, ge=1, le=SAFE_INTEGER_MAX, description="Only those on this order or its runs."
+    )
     status: ClaimStatus | None = None
     limit: Limit = PAGE_DEFAULT
     cursor: Cursor = None

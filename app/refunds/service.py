@@ -20,7 +20,7 @@ from app.core.uow import now_of
 from app.orders import conceding, runs
 from app.orders import service as orders
 from app.orders.models import Order
-from app.refunds import repository, rules, texts
+from app.refunds import message_repository, repository, rules, texts
 from app.refunds.deciding import CLAIM, CLAIM_PREFIX, NOBODY_FIRST, Verdict, carry_out, told_of
 from app.refunds.errors import (
     ClaimNeedsRun,
@@ -234,7 +234,7 @@ async def write(
         body=texts.seal(keys, texts.body_place(message_id), body),
         created_at=now_of(session),
     )
-    await repository.insert_message(session, message)
+    await message_repository.insert(session, message)
     return message
 
 
@@ -242,4 +242,4 @@ async def messages(
     session: Session, claim_id: UUID, *, after: UUID | None, limit: int
 ) -> Sequence[ClaimMessage]:
     """From the first on."""
-    return await repository.messages_of(session, claim_id, after=after, limit=limit)
+    return await message_repository.of_claim(session, claim_id, after=after, limit=limit)

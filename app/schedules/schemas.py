@@ -43,7 +43,7 @@ def order_read(seen: Overview, currency: str) -> OrderRead:
         created_at=one.created_at,
         deliver_from=_deliver_from(one),
         deliver_by=one.deliver_by,
-        late_at=None,  # each run tells its own
+        late_at=run.late_at if run else None,  # of many runs each tells its own
         ended_at=max(moments) if is_over else None,
         reason=(run.reason or run.wait_reason) if run else one.reason or one.wait_reason,
         cancel=CancelRead.of(run) if run else None,

@@ -169,7 +169,8 @@ async def start(
         markup_basis_points=schedule.markup_basis_points,
         cost=Money(schedule.cost_micros),
         reference=schedule.reference,
-        due_at=now if schedule.next_at is None else schedule.next_at,
+        # Of runs that are all started after a restore none was due later than now.
+        due_at=now if schedule.next_at is None else min(schedule.next_at, now),
         deliver_from=_hours_after(now, schedule.deliver_hours_min),
         deliver_by=now + timedelta(hours=schedule.deliver_hours),
     )

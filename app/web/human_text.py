@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -10,7 +11,9 @@ from pydantic import AfterValidator, Field
 from app.web.fields import Line, Text
 
 _ADDRESS: Final = re.compile(r"https?://\S+")
-_DIGITS: Final = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])")
+_GROUPS: Final = re.compile(r"(?<![\w.])\d+(?:[ -]\d+)*(?!\w)")
+_CARD_DIGITS_MAX: Final = 19
+_GROUP_DIGITS_MAX: Final = 6
 _ISSUED: Final = re.compile(
     r"4\d{12}(?:\d{3}){0,2}"  # Visa
     r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
@@ -28,11 +31,25 @@ def check_no_card(text: str) -> str:
 
     Addresses are left out: what platforms number passes it one time in ten.
     """
-    for found in _DIGITS.finditer(_ADDRESS.sub(" ", text)):
-        number = re.sub(r"[ -]", "", found[0])
-        if _ISSUED.fullmatch(number) and _sums_up(number):
+    for found in _GROUPS.finditer(_ADDRESS.sub(" ", text)):
+        if any(_ISSUED.fullmatch(number) and _sums_up(number) for number in _numbers(found[0])):
             raise ValueError("must not contain the number of a payment card")
     return text
+
+
+def _numbers(digits: str) -> Iterator[str]:
+    """Each number that neighbouring groups of digits may be together: an expiry date or a code is
+    often written right behind that of a card. Long groups stand alone, as order numbers do.
+    """
+    groups = re.split("[ -]", digits)
+    for first, begins in enumerate(groups):
+        number = begins
+        yield number
+        for group in groups[first + 1 :]:
+            number += group
+            if max(len(begins), len(group)) > _GROUP_DIGITS_MAX or len(number) > _CARD_DIGITS_MAX:
+                break
+            yield number
 
 
 def _sums_up(number: str) -> bool:

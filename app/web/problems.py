@@ -29,6 +29,8 @@ TYPE_BASE: Final = "https://smmos.com/problems/"
 FIELD_ERRORS_MAX: Final = 50
 _MISSING: Final = frozenset({"missing", "union_tag_not_found"})
 """What is not there; of several shapes, the field that tells them apart."""
+_OF_A_CHECKED_TEXT: Final = "Value"
+"""What pydantic calls a text whose length is looked at behind a check of ours: it counts items."""
 
 _HTTP_ERRORS: Final[dict[int, type[AppError]]] = {
     400: BodyMalformed,
@@ -157,6 +159,8 @@ def _rule(entry: dict[str, Any]) -> str:
         return "is not a field of this request"
     if entry["type"] == "union_tag_invalid":
         return f"must be one of {entry['ctx']['expected_tags']}"
+    if entry["type"] == "too_long" and entry["ctx"]["field_type"] == _OF_A_CHECKED_TEXT:
+        return f"must have at most {entry['ctx']['max_length']} characters"
     message = str(entry["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 

@@ -21,3 +21,11 @@ def test_no_rows_are_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None
     print_table("Attempts", ["number"], [])
 
     assert capsys.readouterr().out == "Attempts: none\n"
+
+
+def test_a_text_of_several_lines_is_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [["reseller:key_1", "Nothing came.\noperator:opr_1  Give it back."]]
+    print_table("Messages", ["from", "text"], rows)
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "reseller:key_1  Nothing came. operator:opr_1  Give it back."
+    ]

@@ -22,7 +22,14 @@ CARDS = [
 @pytest.mark.policy("SEC-2")
 @pytest.mark.parametrize("number", CARDS)
 def test_a_card_number_is_refused_wherever_it_stands(number: str) -> None:
-    for text in (number, f"Take it from {number}, please.", f"card:{number}\nthanks"):
+    for text in (
+        number,
+        f"Take it from {number}, please.",
+        f"card:{number}\nthanks",
+        f"{number} 12/27",
+        f"{number} 12-27 123",
+        f"order 1042 {number} 737",
+    ):
         with pytest.raises(ValueError, match="payment card"):
             check_no_card(text)
 
@@ -36,6 +43,7 @@ def test_a_card_number_is_refused_wherever_it_stands(number: str) -> None:
         "1234567812345670",  # sums up, of no issuer
         "my id is a4111111111111111b",
         "+49 170 1234567",
+        "Orders 41037591 41037597 never came.",  # sums up, as order numbers do now and then
     ],
 )
 def test_what_is_no_card_number_passes(text: str) -> None:

@@ -67,6 +67,10 @@ REFUSED = {
     "jpeg of 65535 squared": (jpeg(65_535, 65_535), "64 million pixels"),
     "jpeg without a height": (jpeg(5, 0), "without a width"),
     "jpeg that is a zip as well": (jpeg() + zipped(), "ZIP archive and something else"),
+    "jpeg that is a zip as well, with bytes behind it": (
+        jpeg() + zipped() + b"\n",
+        "ZIP archive and something else",
+    ),
     "jpeg that is a pdf as well": (jpeg(comment=pdf()), "PDF document and something else"),
     "webp longer than it says": (riff(lossy()) + b"more", "another length"),
     "webp cut short": (riff(lossy())[:-4], "another length"),
@@ -79,6 +83,10 @@ REFUSED = {
     "pdf of a version that never was": (b"%PDF-9.1\n" + pdf(), "no known version"),
     "pdf that is a zip as well": (
         pdf() + zipped(comment=b"startxref\n9\n%%EOF"),
+        "ZIP archive and something else",
+    ),
+    "pdf with a zip before its end": (
+        pdf()[:9] + zipped() + pdf()[9:],
         "ZIP archive and something else",
     ),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "HTML, SVG or XML"),
@@ -159,6 +167,7 @@ def test_a_picture_of_endless_pieces_is_not_read_to_their_end(endless: bytes) ->
         (MediaType.PNG, "PNG", "IMAGE/PNG; foo=bar"),
         (MediaType.JPEG, "jpeg", "image/jpg"),
         (MediaType.JPEG, "jpg", ""),
+        (MediaType.JPEG, "jfif", "image/jpeg"),
         (MediaType.WEBP, "", "application/octet-stream"),
         (MediaType.PDF, "pdf", "application/pdf"),
         (MediaType.TEXT, "log", "text/plain; charset=utf-8"),

@@ -9,10 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from app.core.audit import Actor
+from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.files import receiving
 from app.files import router as files_router
-from app.files.service import COLLECT
+from app.files.models import StoredFile
+from app.files.service import COLLECT, parse_file_id
+from app.refunds import evidence, service
 from app.refunds.evidence import FILES_MAX
 from tests.files.samples import pdf, png, zipped
 from tests.fixtures.world import World
@@ -208,6 +212,19 @@ async def test_a_claim_takes_so_many_files(exhibit: Exhibit) -> None:
     for number in range(FILES_MAX):
         assert (await exhibit.send(f"{number}".encode(), "a.txt", "text/plain")).status_code == 201
     problem(await exhibit.send(b"one more", "a.txt", "text/plain"), 409, "too-many-files")
+
+
+async def test_a_file_whose_commit_was_cut_off_is_told_of_once(
+    exhibit: Exhibit, runtime: Runtime
+) -> None:
+    """As whoever cannot know whether it was made makes the transaction again."""
+    file_id = parse_file_id((await exhibit.send(png())).json()["id"])
+    claim_id = service.id_of(exhibit.claim["id"])
+    async with runtime.uow.begin() as session:
+        file = await session.get_one(StoredFile, file_id)
+        await evidence.attach(session, claim_id, file, actor=Actor("reseller", "key_1"))
+    events = (await exhibit.shop.read(exhibit.claim))["events"]
+    assert [event["type"] for event in events].count("evidence_added") == 1
 
 
 @pytest.mark.refuses(UPLOAD, "claim-state-conflict")

@@ -12,8 +12,9 @@ from app.core.runtime import Runtime
 from app.operators.permissions import Role
 from app.orders import dispatch
 from app.orders.states import OrderState
+from app.refunds import desk
 from app.schedules.starting import SCHEDULE
-from tests.fixtures.world import OperatorCaller, World
+from tests.fixtures.world import OperatorCaller, World, order_body
 from tests.http.problems import pointers, problem
 from tests.http.test_bad_input import everything_in
 from tests.http.test_reads import walk
@@ -278,6 +279,14 @@ class TestWhileItIsOpen:
         refused = await shop.client.post(path, json={"body": CARD}, headers=shop.reseller.headers)
         assert pointers(problem(refused, 422, "validation-failed")) == ["/body"]
 
+    async def test_a_text_that_is_too_long_is_told_how_long_it_may_be(self, shop: Shop) -> None:
+        refused = await shop.file(await shop.order(), description="a" * 4001)
+        [told] = problem(refused, 422, "validation-failed")["errors"]
+        assert told == {
+            "pointer": "/description",
+            "detail": "must have at most 4000 characters",
+        }
+
     @pytest.mark.policy("PRI-4")
     async def test_what_is_written_about_a_claim_stands_nowhere_in_plain_text(
         self, shop: Shop, runtime: Runtime, world: World
@@ -304,6 +313,23 @@ class TestWhileItIsOpen:
         assert [one["id"] for one in waiting] == [claims[2]["id"], claims[0]["id"]]
         of_order = await walk(shop.client, shop.reseller, path, 1, order_id=claims[0]["order_id"])
         assert [one["id"] for one in of_order] == [claims[0]["id"]]
+
+    async def test_those_on_an_order_are_those_on_its_runs_too(self, open_shop: OpenShop) -> None:
+        shop = await open_shop(type="subscriptions")
+        placed = await shop.client.post(
+            "/v1/orders",
+            json=order_body(shop.service),
+            headers=shop.reseller.headers | {"Idempotency-Key": "a-year"},
+        )
+        number = placed.json()["id"]
+        claim = await shop.filed(number)
+        assert claim["order_id"] != number
+
+        for order_id in (number, claim["order_id"]):
+            listed = await walk(
+                shop.client, shop.reseller, "/v1/refund-claims", 1, order_id=order_id
+            )
+            assert [one["id"] for one in listed] == [claim["id"]]
 
 
 class TestTheDesk:
@@ -334,6 +360,20 @@ class TestTheDesk:
         assert (told["refunded"], told["by"]) == ("0.25", "operator")
         moved = await walk(shop.client, shop.reseller, "/v1/transactions", 1)
         assert (moved[0]["kind"], moved[0]["amount"]["amount"]) == ("refund_claim", "0.25")
+
+    async def test_a_person_sees_the_last_that_was_said_however_much_there_is(
+        self, shop: Shop, finance: OperatorCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(desk, "MESSAGES_SHOWN_MAX", 2)
+        claim = await shop.filed(await shop.completed(), "not-as-described")
+        for body in ("first", "second", "third"):
+            path = f"/v1/refund-claims/{claim['id']}/messages"
+            await shop.client.post(path, json={"body": body}, headers=shop.reseller.headers)
+
+        path = f"/v1/operator/claims/{claim['id']}"
+        shown = (await shop.client.get(path, headers=finance.headers)).json()["messages"]
+
+        assert [one["body"] for one in shown] == ["second", "third"]
 
     async def test_approving_without_an_amount_gives_back_all_that_is_left(
         self, shop: Shop, finance: OperatorCaller
@@ -394,6 +434,22 @@ class TestTheDesk:
 
         assert second.json()["state"] == "approved"
         assert await shop.balance() == "9.70"
+
+    async def test_who_has_left_the_staff_is_none_of_the_two(
+        self, shop: Shop, world: World, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(runtime.settings.__dict__, "claim_two_above", "0.50")
+        claim = await shop.filed(await shop.completed(), "not-as-described")
+        gone, second, third = [await world.operator() for _ in range(3)]
+        await shop.act(gone, claim, "approve")
+        await shop.client.delete(f"/v1/operator/operators/{gone.id}", headers=second.headers)
+
+        approved = await shop.act(second, claim, "approve")
+
+        assert approved.json()["state"] == "awaiting_second"
+        assert approved.json()["first_approver"] == f"operator:{second.id}"
+        assert await shop.balance() == "9.10"
+        assert (await shop.act(third, claim, "approve")).json()["state"] == "approved"
 
     async def test_a_large_sum_in_small_parts_takes_two_people_too(
         self,

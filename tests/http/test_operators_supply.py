@@ -382,6 +382,7 @@ class TestServices:
         [
             ({"min_quantity": 11, "max_quantity": 10}, "/max_quantity"),
             ({"delivery_hours_min": 9, "delivery_hours_max": 8}, "/delivery_hours_max"),
+            ({"bulk_units": 1, "bulk_hours": 1, "max_quantity": 100_000}, "/bulk_hours"),
             ({"type": "package"}, "/price_unit"),
             ({"price_unit": 1}, "/price_unit"),
             ({"package_units": 5}, "/package_units"),

@@ -10,6 +10,7 @@ from app.core import gauges
 from app.core.clock import Clock
 from app.core.runtime import Runtime
 from app.orders import estimates
+from app.providers.protocol import ServiceType
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import LINK, ResellerCaller, World, order_body
 from tests.http.problems import pointers, problem
@@ -113,6 +114,22 @@ async def test_a_late_order_is_told_once_and_counted_by_provider_and_service(
     labels = f'provider="{provider.name}",service="{service.id}"'
     assert values["smmos_orders_late_by_service", labels] == 1
     assert values["smmos_orders_seen_late_last_day", labels] == 1
+
+
+@pytest.mark.policy("SLA-2")
+async def test_a_subscription_that_begins_late_is_late_under_its_own_number(
+    client: httpx.AsyncClient, world: World, worker: Worker, clock: Clock
+) -> None:
+    reseller = await world.reseller()
+    body = order_body(await world.service(type=ServiceType.SUBSCRIPTIONS))
+    headers = reseller.headers | {"Idempotency-Key": "a-key"}
+    number = (await client.post("/v1/orders", json=body, headers=headers)).json()["id"]
+    clock.move(timedelta(hours=73))
+
+    await worker.upkeep()
+
+    read = await client.get(f"/v1/orders/{number}", headers=reseller.headers)
+    assert read.json()["late_at"] is not None
 
 
 async def test_an_order_that_ends_late_unseen_is_late_all_the_same(

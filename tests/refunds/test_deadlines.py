@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.core.db import Session
+from app.core.metrics import CLAIM_LOSSES
 from app.core.money import Money, refund_rounded_down
 from app.core.runtime import Runtime
 from app.orders import attempt_repository, evidence_repository
@@ -16,7 +18,7 @@ from app.refunds import clock
 from app.refunds.clock import SILENT_AFTER
 from app.refunds.deciding import CLAIM
 from app.schedules.starting import SCHEDULE
-from app.supply import pausing
+from app.supply import pausing, protection
 from tests.fixtures.world import World
 from tests.refunds.conftest import DAY, HOUR, WEEK, OpenShop, Shop
 
@@ -202,6 +204,19 @@ class TestAProviderThatCannotBeHeard:
         await shop.decide()
         assert await shop.decided(claim) == ("approved", "REF-3", "0.36")
 
+    async def test_a_person_is_asked_too_where_its_credentials_cannot_be_opened(
+        self, shop: Shop, runtime: Runtime
+    ) -> None:
+        claim = await shop.filed(await shop.running(delivered=600))
+        async with runtime.uow.begin() as session:
+            await session.execute(text(r"UPDATE providers SET credentials = '\x00' || credentials"))
+        shop.clock.move(WEEK)
+        await shop.decide()
+        shop.clock.move(SILENT_AFTER)
+        await shop.decide()
+        found = await shop.read(claim)
+        assert (found["status"], found["decision"]["rule"]) == ("under_review", "provider-silent")
+
 
 @pytest.mark.policy("REF-6")
 async def test_an_unknown_order_is_with_an_operator_until_it_is_known(
@@ -342,6 +357,35 @@ class TestWhatTheProviderDoesAfterwards:
         )
         paid_for = refund_rounded_down(charge=cost, undelivered=600, ordered=1000)
         assert late["data"]["provider"]["loss"] == str(charged - paid_for)
+
+    async def test_a_loss_is_counted_once_however_often_its_transaction_is_made(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        order_id = await shop.running()
+        await shop.filed(order_id)
+        shop.clock.move(WEEK)
+        await shop.decide()
+        await shop.delivered(order_id, 1000)
+        shop.clock.move(HOUR)
+        record_read_answers = protection.record_read_answers
+        undone: list[bool] = []
+
+        async def undone_once(session: Session, *arguments: Any, **named: Any) -> None:
+            if not undone:
+                undone.append(True)
+                await session.execute(text("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$"))
+            await record_read_answers(session, *arguments, **named)
+
+        monkeypatch.setattr(protection, "record_read_answers", undone_once)
+        await shop.worker.until_idle(FOLLOW)
+
+        operator = await shop.world.operator()
+        path = f"/v1/operator/orders/{order_id}"
+        detail = (await shop.client.get(path, headers=operator.headers)).json()
+        [late] = [e for e in detail["events"] if e["type"] == "observation"]
+        counted = CLAIM_LOSSES.labels(shop.provider.name)._value.get()
+        assert undone
+        assert counted == pytest.approx(float(late["data"]["provider"]["loss"]))
 
     async def test_one_that_delivers_all_the_same_changes_nothing(self, shop: Shop) -> None:
         order_id = await shop.running()

@@ -5,10 +5,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 
 from app.core import work
 from app.core.clock import Clock
 from app.core.runtime import Runtime
+from app.orders.models import Order
 from app.schedules import starting
 from app.schedules.starting import SCHEDULE
 from tests.fixtures.supplying import Simulator, Worker
@@ -108,3 +110,6 @@ async def test_after_a_restore_every_run_that_fell_due_is_started_however_many_s
     # The first of each, which was due at once, and the second.
     async with runtime.uow.begin() as session:
         assert await starting.start_missed(session, runtime.keys, time_scale=1.0) == 3 * 2
+        # The clock of a claim on a run starts when it was due.
+        ahead = select(func.count()).where(Order.due_at > Order.created_at)
+        assert await session.scalar(ahead) == 0
