@@ -119,6 +119,10 @@ async def approve(
     if not ZERO < amount <= facts.left:
         rule = f"must be above 0 and at most {facts.left}, what is left of the charge"
         raise InvalidInput(errors=(FieldProblem("/amount", rule),))
+    if facts.state in rules.NOT_HANDED_ON and amount < facts.left:
+        # It ends with the approval, and what nobody delivered is never earned.
+        rule = f"must be {facts.left}, all that is left: no provider was given this order"
+        raise InvalidInput(errors=(FieldProblem("/amount", rule),))
     words = f"{amount} goes back by an operator's decision. {reason}"
     decision = Decision(Outcome.APPROVE, Rule.BY_AN_OPERATOR, words, amount)
     verdict = Verdict(decision, by, figures_of(facts, decision))

@@ -23,7 +23,7 @@ BY_DELIVERY: Final = frozenset({Reason.NOT_DELIVERED, Reason.TECHNICAL_FAILURE})
 """The reasons of which the facts decide at the deadline."""
 
 _ONE_SECOND: Final = timedelta(seconds=1)
-_NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
+NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 _NOT_KNOWN: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
 
 
@@ -142,7 +142,7 @@ def decide(facts: Facts) -> Decision:
 
 def _changed_mind(facts: Facts) -> Decision:
     words = "A sale is final: a change of mind is no ground for a refund."
-    if facts.state in _NOT_HANDED_ON:
+    if facts.state in NOT_HANDED_ON:
         words += " This order has not been handed on yet: canceling it is free."
     return Decision(Outcome.REFUSE, Rule.SALE_IS_FINAL, words)
 
