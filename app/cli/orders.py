@@ -26,6 +26,7 @@ from app.orders.operator_schemas import CancelByOperator, ResolveAccepted, Resol
 from app.orders.service import OrderDetail
 from app.orders.states import OrderState
 from app.orders.unresolved import Unresolved
+from app.resellers import service as resellers
 from app.supply import service as supply
 
 commands = typer.Typer()
@@ -67,10 +68,11 @@ def list_orders(
     state: Annotated[
         list[OrderState] | None, typer.Option(help="Only these; several times.")
     ] = None,
+    reseller: Annotated[str | None, typer.Option(help="Only those of its live book, rsl_…")] = None,
     limit: Page = 50,
 ) -> None:
     """Orders, newest first."""
-    asyncio.run(_list_orders(state or list(OrderState), limit))
+    asyncio.run(_list_orders(state or list(OrderState), reseller, limit))
 
 
 @order_commands.command("unknown")
@@ -114,9 +116,12 @@ def _what_happens(one: Unresolved) -> str:
     return ", ".join(steps)
 
 
-async def _list_orders(states: Collection[OrderState], limit: int) -> None:
+async def _list_orders(states: Collection[OrderState], reseller: str | None, limit: int) -> None:
     async with transaction() as (_, session):
-        found = await service.in_states(session, states, limit=limit)
+        book = await resellers.live_book(session, reseller) if reseller else None
+        found = await service.in_states(
+            session, states, book_id=book.id if book else None, limit=limit
+        )
     print_table("", ORDER_COLUMNS, [order_row(order) for order in found])
 
 
@@ -170,7 +175,9 @@ def show_order(order_id: OrderId) -> None:
 async def _show_order(order_id: int) -> None:
     async with transaction() as (_, session):
         detail = await service.detail(session, order_id)
-    print_table("Order", ["field", "value"], _facts(detail.order))
+        reseller = await resellers.of_book(session, detail.order.book_id)
+    whose = ["reseller", f"{resellers.public_reseller_id(reseller.id)} {reseller.name}"]
+    print_table("Order", ["field", "value"], [*_facts(detail.order), whose])
     _print_trail(detail)
 
 

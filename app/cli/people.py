@@ -14,6 +14,7 @@ from app.core import audit
 from app.core.clock import rfc3339
 from app.core.money import Money
 from app.ledger import service as ledger
+from app.ledger.models import JournalKind
 from app.operators import service as operators
 from app.operators.permissions import Role
 from app.operators.schemas import OperatorCreate
@@ -132,6 +133,65 @@ async def _list_resellers(limit: int) -> None:
     print_table("", ["id", "name", "email", "country", "standing", "balance"], rows)
 
 
+@reseller_commands.command("show")
+def show_reseller(reseller_id: ResellerId) -> None:
+    """One account with its standing, its plan's limits and its live wallet."""
+    asyncio.run(_show_reseller(reseller_id))
+
+
+async def _show_reseller(reseller_id: str) -> None:
+    async with transaction() as (runtime, session):
+        one = await resellers.get_public(session, reseller_id)
+        books = {book.mode: book.id for book in await resellers.books_of(session, one.id)}
+        plan = await resellers.plan_of(session, one)
+        wallet = await ledger.balance(session, books[Mode.LIVE])
+        default = runtime.settings.rate_limit_default_per_minute
+    limits = {**plan.limits_per_minute, "every other group": default}
+    facts = {
+        "id": reseller_id,
+        "name": one.name,
+        "email": one.email,
+        "country": one.country,
+        "standing": one.standing,
+        "why": one.standing_reason or "",
+        "plan": plan.code,
+        "requests a minute": ", ".join(f"{group} {limit}" for group, limit in limits.items()),
+        "balance": str(wallet.available),
+        "held": str(wallet.held),
+        **{f"{mode} book": resellers.public_book_id(book_id) for mode, book_id in books.items()},
+        "since": rfc3339(one.created_at),
+    }
+    print_table("Reseller", ["field", "value"], [[name, said] for name, said in facts.items()])
+
+
+@reseller_commands.command("transactions")
+def list_transactions(
+    reseller_id: ResellerId,
+    kind: Annotated[JournalKind | None, typer.Option(help="Only these, such as `credit`.")] = None,
+    limit: Page = 50,
+) -> None:
+    """What went into a live wallet and out of it, newest first."""
+    asyncio.run(_list_transactions(reseller_id, kind, limit))
+
+
+async def _list_transactions(reseller_id: str, kind: JournalKind | None, limit: int) -> None:
+    async with transaction() as (_, session):
+        book = await resellers.live_book(session, reseller_id)
+        found = await ledger.transactions(session, book.id, kind=kind, before=None, limit=limit)
+    rows = [
+        [
+            rfc3339(one.created_at),
+            one.kind,
+            str(one.amount),
+            str(one.balance_after),
+            str(one.order_id or ""),
+            one.note or "",
+        ]
+        for one in found
+    ]
+    print_table("", ["at", "kind", "amount", "balance", "order", "note"], rows)
+
+
 @key_commands.command("make")
 def make_key(
     reseller_id: ResellerId,
@@ -194,17 +254,15 @@ def _key_row(key: ApiKey, mode: Mode) -> list[str]:
 def revoke_key(
     reseller_id: ResellerId,
     key_id: Annotated[str, typer.Argument(help="As `keys list` shows it, key_…")],
-    mode: Annotated[Mode, typer.Option(help="Which book it opens.")] = Mode.LIVE,
 ) -> None:
-    """End a key at once; revoking it again changes nothing."""
-    asyncio.run(_revoke_key(reseller_id, key_id, mode))
+    """End a key to either book at once; revoking it again changes nothing."""
+    asyncio.run(_revoke_key(reseller_id, key_id))
 
 
-async def _revoke_key(reseller_id: str, key_id: str, mode: Mode) -> None:
+async def _revoke_key(reseller_id: str, key_id: str) -> None:
     async with transaction() as (_, session):
         reseller = await resellers.get_public(session, reseller_id)
-        book = await resellers.book_of(session, reseller.id, mode)
-        await resellers.revoke_key(session, book.id, key_id)
+        await resellers.revoke_key_of(session, reseller.id, key_id)
         await audit.record(
             session, actor(), "key.revoke", f"reseller:{reseller_id}", {"key_id": key_id}
         )

@@ -235,11 +235,11 @@ async def page(
 
 
 async def in_states(
-    session: Session, states: Collection[OrderState], *, limit: int
+    session: Session, states: Collection[OrderState], *, book_id: UUID | None, limit: int
 ) -> Sequence[Order]:
-    """Orders of all resellers in one of these states, newest first."""
+    """Orders in one of these states, newest first; of one book, or of all."""
     wanted = OrderFilter(states=frozenset(states))
-    return await repository.page(session, book_id=None, wanted=wanted, after=None, limit=limit)
+    return await repository.page(session, book_id=book_id, wanted=wanted, after=None, limit=limit)
 
 
 async def links_of(

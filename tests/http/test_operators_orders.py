@@ -14,6 +14,7 @@ from app.ledger.service import Balance
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import OperatorCaller, ResellerCaller, RouteTo, World
 from tests.http.problems import pointers, problem
+from tests.http.routes import ABSENT
 from tests.http.test_reads import walk
 
 HELD = Balance(Money.parse("9.00"), Money.parse("1.00"))
@@ -88,6 +89,28 @@ class TestLooking:
         )
         assert pointers(problem(answer, 422, "validation-failed")) == ["state"]
         assert "c4n4ry" not in answer.text
+
+    @pytest.mark.refuses("operatorListOrders", "invalid-input")
+    async def test_an_order_leads_to_its_reseller_and_a_reseller_to_its_orders(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service()
+        one, other = await world.reseller(), await world.reseller()
+        orders = [await world.order(whose, service) for whose in (one, other, one)]
+
+        path = "/v1/operator/orders"
+        listed = await walk(client, operator, path, 1, reseller_id=one.id)
+        assert [order["id"] for order in listed] == [orders[2]["id"], orders[0]["id"]]
+        assert await walk(client, operator, path, 1, reseller_id=one.id, state="on_hold") == []
+        told = await detail(client, operator, orders[1])
+        assert told["reseller_id"] == other.id
+        account = f"/v1/operator/resellers/{other.id}"
+        read = (await client.get(account, headers=operator.headers)).json()
+        assert read["books"]["live"] == told["order"]["book_id"]
+        for odd in (ABSENT["reseller_id"], "c4n4ry"):
+            answer = await client.get(path, params={"reseller_id": odd}, headers=operator.headers)
+            assert pointers(problem(answer, 422, "invalid-input")) == ["reseller_id"]
+            assert "c4n4ry" not in answer.text
 
 
 class TestHolding:
