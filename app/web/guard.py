@@ -25,14 +25,18 @@ class GuardedRoute(APIRoute):
     """A route whose caller is known, in good standing and within its pace before its body is read.
 
     FastAPI reads and parses the body before it resolves dependencies; a guard written as one would
-    let anybody make us parse. `key_scheme` is the name, and `key_form` the look, of the key that
-    its document asks for.
+    let anybody make us parse. `needs` is what its endpoint was marked with by the guard's own
+    decorator. `key_scheme` is the name, and `key_form` the look, of the key that its document asks
+    for.
     """
 
     key_scheme: ClassVar[str]
     key_form: ClassVar[str]
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if "needs" not in endpoint.__dict__:
+            raise TypeError(f"{endpoint.__name__} does not say what it needs of its caller")
+        self.needs = endpoint.__dict__["needs"]
         extra = options.pop("openapi_extra", None) or {}
         options["openapi_extra"] = extra | {"security": [{self.key_scheme: []}]}
         super().__init__(path, endpoint, **options)
