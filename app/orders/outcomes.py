@@ -232,7 +232,8 @@ async def _refused(
             delay = min(_asked_to_wait(refused, scale), RATE_LIMIT_LOOK)
             await wait(session, [order.id], reason=protection.Closed.BUDGET, delay=delay)
         case _:
-            await wait(session, [order.id], reason="provider_paused", delay=TROUBLE_WAIT / scale)
+            paused = protection.Closed.PAUSED
+            await wait(session, [order.id], reason=paused, delay=TROUBLE_WAIT / scale)
 
 
 def _asked_to_wait(refused: Refused, scale: float) -> timedelta:
