@@ -19,7 +19,7 @@ from app.core.idempotency import IdempotencyKeyInvalid
 from app.core.ids import new_id
 from app.core.runtime import Runtime
 from app.core.uow import now_of
-from app.orders import service as orders
+from app.orders import placing
 from app.orders.errors import TestOrdersUnavailable
 from app.panel import repository
 from app.panel.items import CONTENT, item_of
@@ -97,7 +97,7 @@ class _Intake:
         if offer is None or not offer.on_sale:
             raise ServiceUnknown
         item = item_of(offer, self.fields)
-        sell = schedules.place if item.is_schedule else orders.place
+        sell = schedules.place if item.is_schedule else placing.place
         placed = await sell(
             session, self.runtime.keys, self.caller.book_id, item, actor=self.caller.actor
         )
