@@ -1,4 +1,4 @@
-"""Handing orders over, as workers do it: lease and take, mark as sending, record what was said."""
+"""Handing orders over, as workers do it: lease and take, mark as sending, or pass on and wait."""
 
 from __future__ import annotations
 

@@ -24,22 +24,22 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, doubt, doubt_id, review, unusable
-from app.orders.late_words import hear_late, stop_listening
-from app.orders.models import Attempt, Order
-from app.orders.observing import guard_cap, note_progress, observe_beyond_cap
-from app.orders.routing import price_of_post
-from app.orders.service import FOLLOW
-from app.orders.settlement import (
+from app.orders.endings import (
     AskAgain,
     Bought,
     End,
     Review,
     charge_in,
-    end_order,
     is_beyond_cap,
     is_final,
     settle,
 )
+from app.orders.late_words import hear_late, stop_listening
+from app.orders.models import Attempt, Order
+from app.orders.observing import guard_cap, note_progress, observe_beyond_cap
+from app.orders.routing import price_of_post
+from app.orders.service import FOLLOW
+from app.orders.settlement import end_order
 from app.orders.states import OrderState
 from app.providers.protocol import (
     STATUS_BATCH_MAX,

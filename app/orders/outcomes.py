@@ -24,11 +24,12 @@ from app.orders.dispatch import (
     review_taken,
     wait,
 )
+from app.orders.endings import End
 from app.orders.link_locks import LINK_BUSY
 from app.orders.models import Order
 from app.orders.routing import FOR_GOOD, Sold, histories, next_route
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
-from app.orders.settlement import End, end_order
+from app.orders.settlement import end_order
 from app.orders.states import AttemptState, Move, OrderState
 from app.providers.protocol import (
     Accepted,

@@ -19,6 +19,7 @@ from app.orders import (
     restore_repository,
 )
 from app.orders.canceling import ask_to_stop, promise_again
+from app.orders.endings import End
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
 from app.orders.inquiry_states import ResolvedBy
@@ -31,7 +32,7 @@ from app.orders.service import (
     lock,
     promise_dispatch,
 )
-from app.orders.settlement import End, end_order
+from app.orders.settlement import end_order
 from app.orders.states import AttemptState, Move, OrderState
 
 RECONCILER: Final = Actor("system", "reconcile")

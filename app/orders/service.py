@@ -15,12 +15,13 @@ from app.core.db import Session
 from app.core.errors import NotFound
 from app.core.money import Money
 from app.orders import attempt_repository, evidence_repository, number_repository, repository
+from app.orders.endings import End
 from app.orders.errors import OrderNotCancelable
 from app.orders.inputs import shown_form
 from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
 from app.orders.repository import OrderFilter
 from app.orders.routing import History, Sold, histories, next_route
-from app.orders.settlement import End, end_order
+from app.orders.settlement import end_order
 from app.orders.states import Move, OrderState
 
 DISPATCH: Final = "dispatch"

@@ -16,9 +16,9 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import follow
 from app.orders import service as orders
+from app.orders.endings import is_final
 from app.orders.follow import Poll
 from app.orders.models import Order
-from app.orders.settlement import is_final
 from app.orders.states import OrderState
 from app.providers.protocol import Capability, Progress, ProviderState, StatusAnswer
 from app.refunds import repository, service

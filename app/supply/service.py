@@ -1,4 +1,4 @@
-"""Our accounts with providers: opening, pausing, their balances, what their money is worth."""
+"""Our accounts with providers: opened, changed, their balances, what their money is worth."""
 
 from __future__ import annotations
 
