@@ -146,6 +146,7 @@ async def _show_reseller(reseller_id: str) -> None:
         plan = await resellers.plan_of(session, one)
         wallet = await ledger.balance(session, books[Mode.LIVE])
         default = runtime.settings.rate_limit_default_per_minute
+        currency = runtime.settings.currency
     limits = {**plan.limits_per_minute, "every other group": default}
     facts = {
         "id": reseller_id,
@@ -156,8 +157,8 @@ async def _show_reseller(reseller_id: str) -> None:
         "why": one.standing_reason or "",
         "plan": plan.code,
         "requests a minute": ", ".join(f"{group} {limit}" for group, limit in limits.items()),
-        "balance": str(wallet.available),
-        "held": str(wallet.held),
+        "balance": f"{wallet.available} {currency}",
+        "held": f"{wallet.held} {currency}",
         **{f"{mode} book": resellers.public_book_id(book_id) for mode, book_id in books.items()},
         "since": rfc3339(one.created_at),
     }

@@ -72,7 +72,8 @@ async def tell_progress(
     """
     order = await lock(session, order_id)
     if order.state != OrderState.IN_PROGRESS or order.provider_id is None:
-        raise OrderStateConflict
+        rule = "Only an order in progress makes progress"
+        raise OrderStateConflict(f"{rule}; this one is {order.state}")
     if supply.can(await supply.get(session, order.provider_id), Capability.POLLS):
         raise OrderIsPolled
     progress = Progress(

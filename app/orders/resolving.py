@@ -252,7 +252,7 @@ async def settle_by_hand(
     """
     order = await _lock_unresolved(session, order_id)
     if order.state != OrderState.NEEDS_REVIEW:
-        raise OrderStateConflict
+        raise OrderStateConflict("Only an order in needs_review ends so; this one is unknown")
     end = end_by_hand(order, settlement)
     await inquiries.end(session, order_id, ResolvedBy.OPERATOR)
     await end_order(session, order, end, actor, reason="settled_by_hand", data={"why": reason})
@@ -262,5 +262,6 @@ async def settle_by_hand(
 async def _lock_unresolved(session: Session, order_id: int) -> Order:
     order = await lock(session, order_id)
     if order.state not in UNRESOLVED:
-        raise OrderStateConflict
+        rule = "Only an order that is unknown or in needs_review can be resolved"
+        raise OrderStateConflict(f"{rule}; this one is {order.state}")
     return order

@@ -70,7 +70,7 @@ def test_what_was_set_for_a_reseller_and_what_moved_its_money_is_read_back(shell
         "resellers", "transactions", reseller, "--kind", "credit"
     ).out.splitlines()
 
-    assert (shown["id"], shown["plan"], shown["balance"]) == (reseller, "standard", "10.00")
+    assert (shown["id"], shown["plan"], shown["balance"]) == (reseller, "standard", "10.00 USD")
     assert re.fullmatch(r"every other group \d+", shown["requests a minute"])
     assert back.split()[1:] == ["credit", "-0.50", "10.00", "too", "much"]
     assert put.split()[1:] == ["credit", "10.50", "10.50", "wire", "17"]
