@@ -132,8 +132,7 @@ async def ask_to_stop(session: Session, order: Order, provider_id: UUID, *, acto
     provider = await supply.get(session, provider_id)
     if order.cancel_state == CancelState.ASKED or not supply.can(provider, Capability.CANCEL):
         return
-    await _note(session, order, CancelState.REQUESTED, actor)
-    await work.put(session, CANCEL, str(order.id), lane=str(provider_id))
+    await _promise(session, order, provider_id, actor)
 
 
 async def promise_again(session: Session, order: Order, provider_id: UUID) -> None:

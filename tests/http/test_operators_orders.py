@@ -121,7 +121,8 @@ class TestHolding:
         operator, provider = await world.operator(), await world.provider(simulator=simulator)
         reseller = await world.reseller()
         order = await world.order(reseller, await world.service(routes=[provider]))
-        problem(await post(client, operator, order, "release"), 409, "order-state-conflict")
+        early = problem(await post(client, operator, order, "release"), 409, "order-state-conflict")
+        assert early["detail"] == "Only an order on hold can be released; this is queued"
 
         held = await post(client, operator, order, "hold", {"reason": "under review"})
         again = await post(client, operator, order, "hold", {"reason": "under review"})
@@ -150,7 +151,8 @@ class TestHolding:
         held = await post(client, operator, order, "hold", {"reason": "r"})
         canceled = await post(client, operator, order, "cancel", {"reason": "r"})
 
-        problem(held, 409, "order-state-conflict")
+        told = problem(held, 409, "order-state-conflict")["detail"]
+        assert told == "Only a queued order can be held; this one is in_progress"
         problem(canceled, 409, "order-not-cancelable")
 
     async def test_a_held_order_can_be_canceled_and_its_money_returns(
@@ -320,8 +322,10 @@ class TestResolving:
             client, operator, queued, "resolve", {"outcome": "written_off", "reason": "r"}
         )
 
-        problem(by_hand, 409, "order-state-conflict")
-        problem(not_hanging, 409, "order-state-conflict")
+        told = problem(by_hand, 409, "order-state-conflict")["detail"]
+        assert told == "Only an order in needs_review ends so; this one is unknown"
+        told = problem(not_hanging, 409, "order-state-conflict")["detail"]
+        assert told.endswith("unknown or in needs_review can be resolved; this one is queued")
 
     @pytest.mark.refuses("operatorResolveOrder", "invalid-input")
     @pytest.mark.parametrize("remains", [None, 1000, 1001, 2**63, 10**400])
