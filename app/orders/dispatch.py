@@ -45,7 +45,6 @@ BATCH_MAX: Final = 32
 PASSED_ON_MAX: Final = 500
 """Orders that one look at a closed lane gives to others, without a call to anyone."""
 WAIT_WHILE_CLOSED: Final = timedelta(seconds=30)
-LEASE_MARGIN_SECONDS: Final = 15.0
 NO_ROUTE: Final = "no_route"
 
 
@@ -115,14 +114,13 @@ async def lease_batch(
         await pausing.pause(session, provider_id, PauseReason.CREDENTIALS)
         await _pass_on(session, str(provider_id), reason=Closed.PAUSED)
         return Closed.PAUSED
-    seconds = 2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS
     lease = await work.lease(
         session,
         DISPATCH,
         str(provider_id),
         limit=min(BATCH_MAX, grant.calls),
         in_flight_max=grant.in_flight_max,
-        seconds=seconds,
+        seconds=supply.lease_seconds(account),
         over=over,
     )
     if not lease.refs:

@@ -11,6 +11,7 @@ from uuid import UUID
 from app.catalog import mirror, service_routes
 from app.catalog import service as catalog
 from app.core import work
+from app.core.clock import backed_off
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import FENCED
@@ -52,6 +53,7 @@ RATE_LIMIT_WAIT: Final = timedelta(seconds=30)
 RATE_LIMIT_LOOK: Final = timedelta(seconds=30)
 """However long the provider asks to wait, its order looks for another route no later than this."""
 MAINTENANCE_PAUSE: Final = timedelta(minutes=10)
+NOT_SENT_WAIT_MIN: Final = timedelta(seconds=2)
 NOT_SENT_WAIT_MAX: Final = timedelta(minutes=2)
 
 _PAUSES: Final = {
@@ -186,7 +188,7 @@ async def _not_sent(session: Session, batch: Batch, handover: Handover, outcome:
     )
     await attempt_repository.put_back(session, [handover.order_id], actor=str(ACTOR))
     tries = batch.lease.tries[str(handover.order_id)]
-    delay = min(timedelta(seconds=2 ** min(tries, 10)), NOT_SENT_WAIT_MAX) / batch.time_scale
+    delay = backed_off(NOT_SENT_WAIT_MIN, tries - 1, at_most=NOT_SENT_WAIT_MAX) / batch.time_scale
     why = None if outcome.ours else protection.Closed.BREAKER
     await wait(session, [handover.order_id], reason=why, delay=delay)
 

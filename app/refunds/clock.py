@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from app.core import lineage, work
+from app.core.clock import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -42,7 +43,6 @@ SILENT_AFTER: Final = timedelta(hours=24)
 
 WAIT_MIN: Final = timedelta(minutes=1)
 WAIT_MAX: Final = timedelta(hours=1)
-_DOUBLINGS_MAX: Final = 6
 
 
 async def lease_due(session: Session, lane: str) -> Lease:
@@ -137,7 +137,7 @@ async def decide_due(
         silent = await _has_long_been_silent(session, claim, SILENT_AFTER / scale)
         if not silent:
             tries = lease.tries.get(str(claim_id), 1)
-            wait = min(WAIT_MIN * 2 ** min(tries - 1, _DOUBLINGS_MAX), WAIT_MAX)
+            wait = backed_off(WAIT_MIN, tries - 1, at_most=WAIT_MAX)
             await _later(session, claim, wait / scale)
             await _judge_provider(session, heard)
             return
