@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from app.cli.context import actor, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import Reason, Shown, checked
 from app.cli.output import print_table
 from app.cli.refusals import CommandFailed
 from app.core import audit
@@ -34,7 +34,6 @@ order_commands = typer.Typer(help="Orders of all resellers.", no_args_is_help=Tr
 commands.add_typer(order_commands, name="orders")
 
 OrderId = Annotated[int, typer.Argument(help="The order number.", min=1)]
-Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
 ORDER_COLUMNS: Final = [
     "id",
     "state",
@@ -47,8 +46,6 @@ ORDER_COLUMNS: Final = [
     "why",
 ]
 """The columns of `order_row`."""
-
-Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
 
 
 class Outcome(StrEnum):
@@ -69,14 +66,14 @@ def list_orders(
         list[OrderState] | None, typer.Option(help="Only these; several times.")
     ] = None,
     reseller: Annotated[str | None, typer.Option(help="Only those of its live book, rsl_…")] = None,
-    limit: Page = 50,
+    limit: Shown = 50,
 ) -> None:
     """Orders, newest first."""
     asyncio.run(_list_orders(state or list(OrderState), reseller, limit))
 
 
 @order_commands.command("unknown")
-def list_unknown(limit: Page = 50) -> None:
+def list_unknown(limit: Shown = 50) -> None:
     """The orders that hang: what is known of each, and what happens to it when."""
     asyncio.run(_list_unknown(limit))
 
@@ -140,7 +137,7 @@ def order_row(order: Order) -> list[str]:
 
 
 @order_commands.command("work-list")
-def list_work(limit: Page = 50) -> None:
+def list_work(limit: Shown = 50) -> None:
     """The orders in progress that people fulfil, oldest first. No link: it is private."""
     asyncio.run(_list_work(limit))
 

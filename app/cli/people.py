@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.context import actor, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import ResellerId, Shown, checked
 from app.cli.output import print_table
 from app.core import audit
 from app.core.clock import rfc3339
@@ -30,9 +30,6 @@ key_commands = typer.Typer(help="Keys to resellers' books.", no_args_is_help=Tru
 commands.add_typer(operator_commands, name="operators")
 commands.add_typer(reseller_commands, name="resellers")
 commands.add_typer(key_commands, name="keys")
-
-Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
-ResellerId = Annotated[str, typer.Argument(help="As `resellers list` shows it, rsl_…")]
 
 
 @operator_commands.command("add")
@@ -57,7 +54,7 @@ async def _add_operator(body: OperatorCreate) -> None:
 
 
 @operator_commands.command("list")
-def list_operators(limit: Page = 50) -> None:
+def list_operators(limit: Shown = 50) -> None:
     """The staff, newest first."""
     asyncio.run(_list_operators(limit))
 
@@ -117,7 +114,7 @@ async def _add_reseller(body: ResellerCreate) -> None:
 
 
 @reseller_commands.command("list")
-def list_resellers(limit: Page = 50) -> None:
+def list_resellers(limit: Shown = 50) -> None:
     """Accounts with their standing and live balance, newest first."""
     asyncio.run(_list_resellers(limit))
 
@@ -169,7 +166,7 @@ async def _show_reseller(reseller_id: str) -> None:
 def list_transactions(
     reseller_id: ResellerId,
     kind: Annotated[JournalKind | None, typer.Option(help="Only these, such as `credit`.")] = None,
-    limit: Page = 50,
+    limit: Shown = 50,
 ) -> None:
     """What went into a live wallet and out of it, newest first."""
     asyncio.run(_list_transactions(reseller_id, kind, limit))
@@ -224,7 +221,7 @@ async def _make_key(reseller_id: str, body: OperatorApiKeyCreate) -> None:
 
 
 @key_commands.command("list")
-def list_keys(reseller_id: ResellerId, limit: Page = 50) -> None:
+def list_keys(reseller_id: ResellerId, limit: Shown = 50) -> None:
     """The keys to both of a reseller's books, newest first; no secret is shown."""
     asyncio.run(_list_keys(reseller_id, limit))
 
