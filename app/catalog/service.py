@@ -87,13 +87,12 @@ class Offer:
     promise: Promise
     refuses_busy_link: bool
     routes: tuple[RouteOffer, ...]
+    """In the order in which they are tried."""
 
     @property
     def is_simulated(self) -> bool:
         """Whether simulators deliver it, and nobody else: waits may then be shortened."""
         return bool(self.routes) and all(route.simulated for route in self.routes)
-
-    """In the order in which they are tried."""
 
 
 async def offers(session: Session, service_ids: Sequence[int]) -> dict[int, Offer]:

@@ -42,7 +42,6 @@ ASKED_FOR_MAX: Final = timedelta(days=3)
 """So long is a provider tried that cannot be reached; then the refill has failed."""
 WAIT_MIN: Final = timedelta(minutes=1)
 WAIT_MAX: Final = timedelta(hours=1)
-_NO_ANSWER: Final = {TroubleKind.TRANSPORT, TroubleKind.SERVER}
 
 RefillOutcome = RefillAnswer | ProviderUnreachable
 """What became of asking; a provider that was not reached has certainly taken nothing."""
@@ -210,7 +209,7 @@ async def _judge_provider(
 ) -> None:
     silent = sum(
         isinstance(said, Unconfirmed)
-        or (isinstance(said, ProviderUnreachable) and said.kind in _NO_ANSWER)
+        or (isinstance(said, ProviderUnreachable) and not said.answered)
         for said in outcomes
     )
     waits = [
