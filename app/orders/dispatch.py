@@ -10,8 +10,8 @@ from uuid import UUID
 
 import orjson
 
-from app.catalog import service as catalog
-from app.catalog.service import RouteOffer
+from app.catalog import offering
+from app.catalog.offering import RouteOffer
 from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing, Undecryptable
@@ -152,7 +152,7 @@ async def _take(
     if gone:
         # Not queued any more: whoever moved it has seen to what is left to do.
         await work.finish(session, DISPATCH, map(str, gone))
-    offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
+    offers = await offering.offers(session, sorted({order.service_id for order in orders}))
     history = await histories(session, ids)
     chosen: dict[int, NewAttempt] = {}
     elsewhere: dict[int, RouteOffer | None] = {}
@@ -299,7 +299,7 @@ async def _pass_on(
     if not ids:
         return
     orders = await repository.lock_queued(session, ids)
-    offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
+    offers = await offering.offers(session, sorted({order.service_id for order in orders}))
     history = await histories(session, ids)
     routes: dict[int, RouteOffer | None] = {}
     for order in orders:

@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.catalog import mirror, service_routes
-from app.catalog import service as catalog
+from app.catalog import mirror, offering, service_routes
 from app.core import work
 from app.core.clock import backed_off
 from app.core.db import Session
@@ -264,7 +263,7 @@ async def _review(session: Session, handover: Handover, refused: Refused) -> Non
 
 
 async def _next_route_or_fail(session: Session, order: Order, refused: Refused) -> None:
-    offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
+    offer = await offering.offer_of(session, order.service_id)
     history = (await histories(session, [order.id]))[order.id]
     if history.was_taken:
         await review_taken(session, order.id, OrderState.SUBMITTING)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.catalog import service as catalog
-from app.catalog.service import Offer
+from app.catalog import offering
+from app.catalog.offering import Offer
 from app.core import work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
@@ -95,7 +95,7 @@ async def place_together(
     the order given. Without `wait`, an order whose wallet another transaction has locked is left
     out and gets None.
     """
-    offers = await catalog.offers(session, sorted({one.item.service_id for one in purchases}))
+    offers = await offering.offers(session, sorted({one.item.service_id for one in purchases}))
     now = now_of(session)
     priced = [
         _price_or_refusal(offers.get(one.item.service_id), one.item, now) for one in purchases

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from app.catalog import service as catalog
+from app.catalog import offering
 from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
@@ -158,7 +158,7 @@ async def lock(session: Session, order_id: int) -> Order:
 
 async def promise_dispatch(session: Session, order: Order) -> None:
     """Put a queued order into the lane of the provider that it will be offered to first."""
-    offers = await catalog.offers(session, [order.service_id])
+    offers = await offering.offers(session, [order.service_id])
     route = next_route(offers.get(order.service_id), Sold.of(order), History())
     lane = str(route.provider_id) if route else work.MAIN_LANE
     await work.put(session, DISPATCH, str(order.id), lane=lane)

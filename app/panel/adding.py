@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 
-from app.catalog import service as catalog
+from app.catalog import offering
 from app.catalog.errors import ServiceUnknown
 from app.core import idempotency
 from app.core.db import Session
@@ -93,7 +93,7 @@ class _Intake:
 
     async def place(self, session: Session) -> int:
         """Place it as v1 would."""
-        offer = (await catalog.offers(session, [self.service_id])).get(self.service_id)
+        offer = await offering.offer_of(session, self.service_id)
         if offer is None or not offer.on_sale:
             raise ServiceUnknown
         item = item_of(offer, self.fields)

@@ -11,7 +11,6 @@ from app.core import lineage, work
 from app.core.clock import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
-from app.core.logging import get_logger
 from app.core.metrics import FENCED
 from app.core.uow import now_of
 from app.core.work import Lease
@@ -31,8 +30,6 @@ from app.refunds.states import OPEN, ClaimState
 from app.supply import protection
 from app.supply import service as supply
 from app.supply.protection import Closed, Grant
-
-log = get_logger(__name__)
 
 DECIDED_AT_ONCE_MAX: Final = 8
 LEASE_SECONDS: Final = 180.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from app.catalog.service import Offer
+from app.catalog.offering import Offer
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money, charge_rounded_up
 from app.orders.endings import posts_covered
