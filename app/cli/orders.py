@@ -115,7 +115,7 @@ def _what_happens(one: Unresolved) -> str:
 
 async def _list_orders(states: Collection[OrderState], reseller: str | None, limit: int) -> None:
     async with transaction() as (_, session):
-        book = await resellers.live_book(session, reseller) if reseller else None
+        book = None if reseller is None else await resellers.live_book(session, reseller)
         found = await service.in_states(
             session, states, book_id=book.id if book else None, limit=limit
         )

@@ -73,7 +73,7 @@ async def operator_list_orders(
     page = Page(runtime.cursors, f"orders|{operator.owner}|{state}|{reseller_id}", limit, cursor)
     wanted = OrderFilter(states=frozenset({state}) if state else None)
     async with runtime.uow.begin() as session:
-        book_id = await _live_book_id(session, reseller_id) if reseller_id else None
+        book_id = None if reseller_id is None else await _live_book_id(session, reseller_id)
         rows = await service.page(
             session, book_id=book_id, wanted=wanted, after=page.after_int(), limit=page.read
         )

@@ -107,7 +107,7 @@ class TestLooking:
         account = f"/v1/operator/resellers/{other.id}"
         read = (await client.get(account, headers=operator.headers)).json()
         assert read["books"]["live"] == told["order"]["book_id"]
-        for odd in (ABSENT["reseller_id"], "c4n4ry"):
+        for odd in (ABSENT["reseller_id"], "c4n4ry", ""):
             answer = await client.get(path, params={"reseller_id": odd}, headers=operator.headers)
             assert pointers(problem(answer, 422, "invalid-input")) == ["reseller_id"]
             assert "c4n4ry" not in answer.text
