@@ -19,7 +19,7 @@ from app.cli.context import actor, opened
 from app.cli.stack.processes import free_ports
 from app.core.errors import AppError
 from app.core.http import AsyncClient, Bounds, bounded_client
-from app.orders import service as orders
+from app.orders import placing
 from app.orders.pricing import NewOrder
 from app.providers.forms import OrderForm
 from bench import bare_dispatch
@@ -110,7 +110,7 @@ async def place_orders(stage: Stage, service_id: int, count: int) -> None:
                 for _ in range(min(_BATCH, count - start))
             ]
             async with runtime.uow.begin() as session:
-                placed = await orders.place_batch(
+                placed = await placing.place_batch(
                     session, runtime.keys, UUID(shop.book_id), items, actor=actor()
                 )
             if any(isinstance(one, AppError) for one in placed):

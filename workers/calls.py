@@ -1,16 +1,13 @@
-"""What calls to providers share: their metrics, and which failures mean that no answer came."""
+"""What calls to providers share: how they are measured and counted."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from app.core.metrics import PROVIDER_CALLS, PROVIDER_SECONDS
-from app.providers.protocol import ProviderUnreachable, TroubleKind
-
-NO_ANSWER: Final = frozenset({TroubleKind.TRANSPORT, TroubleKind.SERVER})
+from app.providers.protocol import ProviderUnreachable
 
 
 @contextmanager

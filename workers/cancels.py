@@ -11,7 +11,7 @@ from app.orders import canceling
 from app.orders.canceling import CancelBatch
 from app.providers.protocol import CancelAnswer, ProviderUnreachable
 from app.providers.registry import get_adapter
-from workers.calls import NO_ANSWER, counted
+from workers.calls import counted
 from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
@@ -66,7 +66,7 @@ async def _record_failure(
             session,
             batch,
             retry_after_seconds=trouble.retry_after_seconds,
-            answered=trouble.kind not in NO_ANSWER,
+            answered=trouble.answered,
         )
 
     await context.persist(transaction)

@@ -13,7 +13,7 @@ from app.providers.registry import get_adapter
 from app.refunds import clock
 from app.refunds.clock import Heard
 from app.supply.protection import Closed
-from workers.calls import NO_ANSWER, counted
+from workers.calls import counted
 from workers.context import WorkerContext
 from workers.draining import drain_leased
 
@@ -55,5 +55,5 @@ async def _ask(context: WorkerContext, poll: Poll) -> Heard:
             answers = await adapter.status(poll.account, [given])
     except ProviderUnreachable as trouble:
         log.info("last_poll_failed", provider=poll.provider_name, why=str(trouble))
-        return Heard(poll, None, answered=trouble.kind not in NO_ANSWER)
+        return Heard(poll, None, answered=trouble.answered)
     return Heard(poll, answers[given], answered=True)

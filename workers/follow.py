@@ -11,7 +11,7 @@ from app.orders import follow
 from app.orders.follow import Poll
 from app.providers.protocol import ProviderUnreachable, StatusAnswer
 from app.providers.registry import get_adapter
-from workers.calls import NO_ANSWER, counted
+from workers.calls import counted
 from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
@@ -77,7 +77,7 @@ async def _record_failure(context: WorkerContext, poll: Poll, trouble: ProviderU
             session,
             poll,
             retry_after_seconds=trouble.retry_after_seconds,
-            answered=trouble.kind not in NO_ANSWER,
+            answered=trouble.answered,
         )
 
     await context.persist(transaction)

@@ -13,7 +13,7 @@ from app.orders.reconciling import Learned, Look, Question
 from app.providers.protocol import LookupAnswer, ProviderUnreachable, StatusAnswer
 from app.providers.registry import get_adapter
 from app.supply import protection
-from workers.calls import NO_ANSWER, counted
+from workers.calls import counted
 from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
@@ -95,7 +95,7 @@ async def _search(
 
 async def _count_failure(context: WorkerContext, look: Look, trouble: ProviderUnreachable) -> None:
     log.info("look_failed", provider=look.provider_name, why=str(trouble))
-    if trouble.kind not in NO_ANSWER:
+    if trouble.answered:
         return
 
     async def transaction(session: Session) -> None:

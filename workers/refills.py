@@ -20,7 +20,7 @@ from app.providers.protocol import (
     Unconfirmed,
 )
 from app.providers.registry import get_adapter
-from workers.calls import NO_ANSWER, counted
+from workers.calls import counted
 from workers.context import ROUNDS_MAX, WorkerContext
 
 log = get_logger(__name__)
@@ -138,7 +138,7 @@ async def _record_failure(
             session,
             poll,
             retry_after_seconds=trouble.retry_after_seconds,
-            answered=trouble.kind not in NO_ANSWER,
+            answered=trouble.answered,
         )
 
     await context.persist(transaction)

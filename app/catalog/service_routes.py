@@ -10,7 +10,7 @@ from app.catalog import finding_repository, mirror_repository, repository
 from app.catalog.errors import RouteExists, RouteQuarantined
 from app.catalog.mirror_models import ProviderService
 from app.catalog.models import Route, Service
-from app.catalog.service import ROUTES_PER_SERVICE_MAX, get
+from app.catalog.service import get
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
@@ -23,6 +23,7 @@ from app.supply import service as supply
 log = get_logger(__name__)
 
 ROUTE_PREFIX: Final = "rte"
+ROUTES_PER_SERVICE_MAX: Final = 50
 QUARANTINE: Final = "quarantine"
 VANISHED: Final = "vanished"
 CLOSED_BY_OPERATOR: Final = "operator"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, Self
 
 
 class Tier(StrEnum):
@@ -49,6 +49,17 @@ class Promise:
     hours_max: int
     bulk_units: int | None = None
     bulk_hours: int | None = None
+
+    @classmethod
+    def of(cls, sold: Any) -> Self:
+        """Of a service, or of a row with its columns."""
+        return cls(
+            Tier(sold.tier),
+            sold.deliver_hours_min,
+            sold.deliver_hours_max,
+            sold.bulk_units,
+            sold.bulk_hours,
+        )
 
     def hours_for(self, quantity: int) -> int:
         """The longest that this quantity takes: hours more for each whole portion ordered."""

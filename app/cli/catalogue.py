@@ -18,7 +18,7 @@ from app.catalog.price_schemas import MarkupRulePut, MarkupRuleRead
 from app.catalog.quarantine import public_finding_id
 from app.catalog.sync_schemas import FindingDecision, ImportItem
 from app.cli.context import actor, opened, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import ProviderId, Shown, checked
 from app.cli.output import print_table
 from app.cli.refusals import CommandFailed
 from app.core import audit
@@ -34,10 +34,8 @@ catalogue_commands = typer.Typer(
 )
 commands.add_typer(catalogue_commands, name="catalogue")
 
-ProviderId = Annotated[str, typer.Argument(help="As `providers list` shows it, prv_…")]
 FindingId = Annotated[str, typer.Argument(help="As `catalogue findings` shows it, fnd_…")]
 Note = Annotated[str | None, typer.Option(help="Why; kept with the finding.")]
-Shown = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
 Subject = Annotated[
     str, typer.Argument(help="`default`, a provider's id, or the number of a service.")
 ]

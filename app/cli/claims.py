@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.context import actor, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import Shown, checked
 from app.cli.output import print_table
 from app.core import audit
 from app.core.clock import rfc3339
@@ -43,7 +43,7 @@ def list_claims(
         list[ClaimState] | None,
         typer.Option(help="Only these; several times. By default what waits for a person."),
     ] = None,
-    limit: Annotated[int, typer.Option(help="How many to show.", min=1, max=1000)] = 50,
+    limit: Shown = 50,
 ) -> None:
     """Claims, the longest due first."""
     asyncio.run(_list(state, limit))

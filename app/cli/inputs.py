@@ -1,14 +1,20 @@
-"""Arguments judged by the same rules as the bodies of the API, and told in the words of a shell."""
+"""Arguments that commands share, and the judging of all by the rules of the API's bodies."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import typer
 from pydantic import BaseModel, ValidationError
 
 from app.cli.refusals import CommandFailed
 
 Body = TypeVar("Body", bound=BaseModel)
+
+Shown = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
+Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
+ResellerId = Annotated[str, typer.Argument(help="As `resellers list` shows it, rsl_…")]
+ProviderId = Annotated[str, typer.Argument(help="As `providers list` shows it, prv_…")]
 
 
 def checked(body: type[Body], **fields: Any) -> Body:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.cli.context import actor, opened, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import ResellerId, checked
 from app.cli.output import print_table
 from app.cli.refusals import CommandFailed
 from app.core import audit
@@ -31,7 +31,7 @@ commands.add_typer(credit_commands, name="credits")
 
 @credit_commands.command("add", context_settings={"ignore_unknown_options": True})
 def add_credit(
-    reseller_id: Annotated[str, typer.Argument(help="As `resellers list` shows it, rsl_…")],
+    reseller_id: ResellerId,
     amount: Annotated[str, typer.Argument(help="Such as 100.00; negative takes it out again.")],
     note: Annotated[str, typer.Option(help="Why; the reseller sees it.")],
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from app.cli.context import actor, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import Reason, Shown, checked
 from app.cli.output import print_table
 from app.cli.refusals import CommandFailed
 from app.core import audit
@@ -26,6 +26,7 @@ from app.orders.operator_schemas import CancelByOperator, ResolveAccepted, Resol
 from app.orders.service import OrderDetail
 from app.orders.states import OrderState
 from app.orders.unresolved import Unresolved
+from app.resellers import service as resellers
 from app.supply import service as supply
 
 commands = typer.Typer()
@@ -33,7 +34,6 @@ order_commands = typer.Typer(help="Orders of all resellers.", no_args_is_help=Tr
 commands.add_typer(order_commands, name="orders")
 
 OrderId = Annotated[int, typer.Argument(help="The order number.", min=1)]
-Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
 ORDER_COLUMNS: Final = [
     "id",
     "state",
@@ -46,8 +46,6 @@ ORDER_COLUMNS: Final = [
     "why",
 ]
 """The columns of `order_row`."""
-
-Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
 
 
 class Outcome(StrEnum):
@@ -67,14 +65,15 @@ def list_orders(
     state: Annotated[
         list[OrderState] | None, typer.Option(help="Only these; several times.")
     ] = None,
-    limit: Page = 50,
+    reseller: Annotated[str | None, typer.Option(help="Only those of its live book, rsl_…")] = None,
+    limit: Shown = 50,
 ) -> None:
     """Orders, newest first."""
-    asyncio.run(_list_orders(state or list(OrderState), limit))
+    asyncio.run(_list_orders(state or list(OrderState), reseller, limit))
 
 
 @order_commands.command("unknown")
-def list_unknown(limit: Page = 50) -> None:
+def list_unknown(limit: Shown = 50) -> None:
     """The orders that hang: what is known of each, and what happens to it when."""
     asyncio.run(_list_unknown(limit))
 
@@ -114,9 +113,12 @@ def _what_happens(one: Unresolved) -> str:
     return ", ".join(steps)
 
 
-async def _list_orders(states: Collection[OrderState], limit: int) -> None:
+async def _list_orders(states: Collection[OrderState], reseller: str | None, limit: int) -> None:
     async with transaction() as (_, session):
-        found = await service.in_states(session, states, limit=limit)
+        book = None if reseller is None else await resellers.live_book(session, reseller)
+        found = await service.in_states(
+            session, states, book_id=book.id if book else None, limit=limit
+        )
     print_table("", ORDER_COLUMNS, [order_row(order) for order in found])
 
 
@@ -135,7 +137,7 @@ def order_row(order: Order) -> list[str]:
 
 
 @order_commands.command("work-list")
-def list_work(limit: Page = 50) -> None:
+def list_work(limit: Shown = 50) -> None:
     """The orders in progress that people fulfil, oldest first. No link: it is private."""
     asyncio.run(_list_work(limit))
 
@@ -170,7 +172,9 @@ def show_order(order_id: OrderId) -> None:
 async def _show_order(order_id: int) -> None:
     async with transaction() as (_, session):
         detail = await service.detail(session, order_id)
-    print_table("Order", ["field", "value"], _facts(detail.order))
+        reseller = await resellers.of_book(session, detail.order.book_id)
+    whose = ["reseller", f"{resellers.public_reseller_id(reseller.id)} {reseller.name}"]
+    print_table("Order", ["field", "value"], [*_facts(detail.order), whose])
     _print_trail(detail)
 
 

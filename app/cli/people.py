@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from app.cli.context import actor, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import ResellerId, Shown, checked
 from app.cli.output import print_table
 from app.core import audit
 from app.core.clock import rfc3339
 from app.core.money import Money
 from app.ledger import service as ledger
+from app.ledger.models import JournalKind
 from app.operators import service as operators
 from app.operators.permissions import Role
 from app.operators.schemas import OperatorCreate
@@ -29,9 +30,6 @@ key_commands = typer.Typer(help="Keys to resellers' books.", no_args_is_help=Tru
 commands.add_typer(operator_commands, name="operators")
 commands.add_typer(reseller_commands, name="resellers")
 commands.add_typer(key_commands, name="keys")
-
-Page = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
-ResellerId = Annotated[str, typer.Argument(help="As `resellers list` shows it, rsl_…")]
 
 
 @operator_commands.command("add")
@@ -56,7 +54,7 @@ async def _add_operator(body: OperatorCreate) -> None:
 
 
 @operator_commands.command("list")
-def list_operators(limit: Page = 50) -> None:
+def list_operators(limit: Shown = 50) -> None:
     """The staff, newest first."""
     asyncio.run(_list_operators(limit))
 
@@ -116,7 +114,7 @@ async def _add_reseller(body: ResellerCreate) -> None:
 
 
 @reseller_commands.command("list")
-def list_resellers(limit: Page = 50) -> None:
+def list_resellers(limit: Shown = 50) -> None:
     """Accounts with their standing and live balance, newest first."""
     asyncio.run(_list_resellers(limit))
 
@@ -130,6 +128,66 @@ async def _list_resellers(limit: int) -> None:
             public = resellers.public_reseller_id(one.id)
             rows.append([public, one.name, one.email, one.country, one.standing, str(balance)])
     print_table("", ["id", "name", "email", "country", "standing", "balance"], rows)
+
+
+@reseller_commands.command("show")
+def show_reseller(reseller_id: ResellerId) -> None:
+    """One account with its standing, its plan's limits and its live wallet."""
+    asyncio.run(_show_reseller(reseller_id))
+
+
+async def _show_reseller(reseller_id: str) -> None:
+    async with transaction() as (runtime, session):
+        one = await resellers.get_public(session, reseller_id)
+        books = {book.mode: book.id for book in await resellers.books_of(session, one.id)}
+        plan = await resellers.plan_of(session, one)
+        wallet = await ledger.balance(session, books[Mode.LIVE])
+        default = runtime.settings.rate_limit_default_per_minute
+        currency = runtime.settings.currency
+    limits = {**plan.limits_per_minute, "every other group": default}
+    facts = {
+        "id": reseller_id,
+        "name": one.name,
+        "email": one.email,
+        "country": one.country,
+        "standing": one.standing,
+        "why": one.standing_reason or "",
+        "plan": plan.code,
+        "requests a minute": ", ".join(f"{group} {limit}" for group, limit in limits.items()),
+        "balance": f"{wallet.available} {currency}",
+        "held": f"{wallet.held} {currency}",
+        **{f"{mode} book": resellers.public_book_id(book_id) for mode, book_id in books.items()},
+        "since": rfc3339(one.created_at),
+    }
+    print_table("Reseller", ["field", "value"], [[name, said] for name, said in facts.items()])
+
+
+@reseller_commands.command("transactions")
+def list_transactions(
+    reseller_id: ResellerId,
+    kind: Annotated[JournalKind | None, typer.Option(help="Only these, such as `credit`.")] = None,
+    limit: Shown = 50,
+) -> None:
+    """What went into a live wallet and out of it, newest first."""
+    asyncio.run(_list_transactions(reseller_id, kind, limit))
+
+
+async def _list_transactions(reseller_id: str, kind: JournalKind | None, limit: int) -> None:
+    async with transaction() as (_, session):
+        book = await resellers.live_book(session, reseller_id)
+        found = await ledger.transactions(session, book.id, kind=kind, before=None, limit=limit)
+    rows = [
+        [
+            rfc3339(one.created_at),
+            one.kind,
+            str(one.amount),
+            str(one.balance_after),
+            str(one.order_id or ""),
+            one.note or "",
+        ]
+        for one in found
+    ]
+    print_table("", ["at", "kind", "amount", "balance", "order", "note"], rows)
 
 
 @key_commands.command("make")
@@ -163,7 +221,7 @@ async def _make_key(reseller_id: str, body: OperatorApiKeyCreate) -> None:
 
 
 @key_commands.command("list")
-def list_keys(reseller_id: ResellerId, limit: Page = 50) -> None:
+def list_keys(reseller_id: ResellerId, limit: Shown = 50) -> None:
     """The keys to both of a reseller's books, newest first; no secret is shown."""
     asyncio.run(_list_keys(reseller_id, limit))
 
@@ -194,17 +252,15 @@ def _key_row(key: ApiKey, mode: Mode) -> list[str]:
 def revoke_key(
     reseller_id: ResellerId,
     key_id: Annotated[str, typer.Argument(help="As `keys list` shows it, key_…")],
-    mode: Annotated[Mode, typer.Option(help="Which book it opens.")] = Mode.LIVE,
 ) -> None:
-    """End a key at once; revoking it again changes nothing."""
-    asyncio.run(_revoke_key(reseller_id, key_id, mode))
+    """End a key to either book at once; revoking it again changes nothing."""
+    asyncio.run(_revoke_key(reseller_id, key_id))
 
 
-async def _revoke_key(reseller_id: str, key_id: str, mode: Mode) -> None:
+async def _revoke_key(reseller_id: str, key_id: str) -> None:
     async with transaction() as (_, session):
         reseller = await resellers.get_public(session, reseller_id)
-        book = await resellers.book_of(session, reseller.id, mode)
-        await resellers.revoke_key(session, book.id, key_id)
+        await resellers.revoke_key_of(session, reseller.id, key_id)
         await audit.record(
             session, actor(), "key.revoke", f"reseller:{reseller_id}", {"key_id": key_id}
         )

@@ -13,6 +13,7 @@ import typer
 
 from app.cli.accepted_list import Columns, ask_simulator, read_export
 from app.cli.context import actor, opened
+from app.cli.inputs import ProviderId
 from app.cli.output import print_table
 from app.cli.refusals import CommandFailed, refusal_line
 from app.core import audit, lineage
@@ -40,7 +41,7 @@ class Asked:
 
 
 def reconcile(
-    provider_id: Annotated[str, typer.Argument(help="As `providers list` shows it, prv_…")],
+    provider_id: ProviderId,
     accepted: Annotated[
         Path | None,
         typer.Option(help="Its export of orders, as CSV; a simulator is asked.", exists=True),

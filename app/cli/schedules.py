@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app.cli.context import actor, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import Reason, Shown, checked
 from app.cli.orders import ORDER_COLUMNS, in_words, order_row
 from app.cli.output import print_table
 from app.core import audit
@@ -28,13 +28,12 @@ schedule_commands = typer.Typer(
 commands.add_typer(schedule_commands, name="schedules")
 
 ScheduleId = Annotated[int, typer.Argument(help="Its order number.", min=1)]
-Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
 
 
 @schedule_commands.command("list")
 def list_schedules(
     state: Annotated[ScheduleState | None, typer.Option(help="Only these.")] = None,
-    limit: Annotated[int, typer.Option(help="How many to show.", min=1, max=1000)] = 50,
+    limit: Shown = 50,
 ) -> None:
     """Schedules, newest first; `--state paused` shows those that wait for somebody."""
     asyncio.run(_list_schedules(state, limit))

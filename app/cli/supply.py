@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from app.cli.context import actor, opened, transaction
-from app.cli.inputs import checked
+from app.cli.inputs import ProviderId, Shown, checked
 from app.cli.output import print_table
 from app.cli.reconciling import reconcile
 from app.cli.refusals import CommandFailed
@@ -37,8 +37,6 @@ provider_commands = typer.Typer(help="Our accounts with providers.", no_args_is_
 commands.add_typer(provider_commands, name="providers")
 provider_commands.command("reconcile")(reconcile)
 
-Shown = Annotated[int, typer.Option("--limit", help="How many to show.", min=1, max=1000)]
-ProviderId = Annotated[str, typer.Argument(help="As `providers list` shows it, prv_…")]
 Said = TypeVar("Said")
 
 

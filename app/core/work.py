@@ -32,7 +32,7 @@ from app.core.statements import Statement
 from app.core.uow import now_of, ring_after_commit
 
 MAIN_LANE: Final = "main"
-LEASED_LANES_MAX: Final = 1000
+DUE_LANES_MAX: Final = 1000
 NOTHING: Final[Mapping[str, UUID]] = MappingProxyType({})
 
 
@@ -351,7 +351,7 @@ async def due_lanes(session: Session, kind: str) -> list[str]:
         )
         .group_by(WorkRow.lane)
         .order_by(func.min(WorkRow.due_at))
-        .limit(LEASED_LANES_MAX)
+        .limit(DUE_LANES_MAX)
     )
     return list(lanes)
 

@@ -118,11 +118,6 @@ class EmbeddedStack:
         """Stop Valkey alone."""
         self._servers.redis.stop()
 
-    def restart_redis(self) -> None:
-        """Stop Valkey and bring it back under the same address."""
-        self.stop_redis()
-        self.start_redis()
-
     def revive(self) -> list[str]:
         """Start again what has died under the same address; return its names."""
         revived = []

@@ -167,9 +167,9 @@ async def postings_of(
 
 
 async def wallet_page(
-    session: Session, book_id: UUID, *, before: UUID | None, limit: int
+    session: Session, book_id: UUID, *, kind: str | None, before: UUID | None, limit: int
 ) -> Sequence[SqlRow[UUID, str, str | None, datetime, int, int | None, int | None]]:
-    """Movements of a wallet, newest first."""
+    """Movements of a wallet, of one kind or of all, newest first."""
     statement = (
         select(
             Journal.id,
@@ -189,6 +189,8 @@ async def wallet_page(
         .order_by(Journal.id.desc())
         .limit(limit)
     )
+    if kind is not None:
+        statement = statement.where(Journal.kind == kind)
     if before is not None:
         statement = statement.where(Journal.id < before)
     return (await session.execute(statement)).all()

@@ -284,10 +284,15 @@ async def balance(session: Session, book_id: UUID) -> Balance:
 
 
 async def transactions(
-    session: Session, book_id: UUID, *, before: UUID | None, limit: int
+    session: Session,
+    book_id: UUID,
+    *,
+    kind: JournalKind | None = None,
+    before: UUID | None,
+    limit: int,
 ) -> list[Transaction]:
-    """Movements of a wallet, newest first, at most `limit`."""
-    rows = await repository.wallet_page(session, book_id, before=before, limit=limit)
+    """Movements of a wallet, of one kind or of all, newest first, at most `limit`."""
+    rows = await repository.wallet_page(session, book_id, kind=kind, before=before, limit=limit)
     return [
         Transaction(
             row.id,

@@ -69,12 +69,7 @@ class OperatorRoute(GuardedRoute):
 
     key_scheme = "OperatorKey"
     key_form = "`smm_op_…`"
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        if "needs" not in endpoint.__dict__:
-            raise TypeError(f"{endpoint.__name__} does not say what it needs of its caller")
-        self.needs: Needs = endpoint.__dict__["needs"]
-        super().__init__(path, endpoint, **options)
+    needs: Needs
 
     async def admit(self, request: Request) -> None:
         limiter: RateLimiter = request.app.state.limiter

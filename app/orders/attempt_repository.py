@@ -1,4 +1,4 @@
-"""The SQL of attempts and evidence, in batches: one statement for all orders of a drain."""
+"""The SQL of attempts, in batches: one statement for all orders of a drain."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from app.catalog import service as catalog
 from app.core import work
 from app.core.audit import Actor
+from app.core.clock import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -43,7 +44,6 @@ log = get_logger(__name__)
 
 CANCEL: Final = "cancel"
 ACTOR: Final = Actor("system", "cancels")
-LEASE_MARGIN_SECONDS: Final = 15.0
 ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
 """A request that was refused is made anew only after this; until then its refusal stands."""
 ANSWERED_WITHIN: Final = timedelta(hours=24)
@@ -51,7 +51,6 @@ ANSWERED_WITHIN: Final = timedelta(hours=24)
 WAIT_MIN: Final = timedelta(minutes=1)
 WAIT_MAX: Final = timedelta(hours=1)
 POLL_AFTER: Final = timedelta(minutes=1)
-_DOUBLINGS_MAX: Final = 6
 _ASKED_ABOUT: Final = (OrderState.IN_PROGRESS, OrderState.PARTIAL, OrderState.CANCELED)
 
 
@@ -132,8 +131,7 @@ async def ask_to_stop(session: Session, order: Order, provider_id: UUID, *, acto
     provider = await supply.get(session, provider_id)
     if order.cancel_state == CancelState.ASKED or not supply.can(provider, Capability.CANCEL):
         return
-    await _note(session, order, CancelState.REQUESTED, actor)
-    await work.put(session, CANCEL, str(order.id), lane=str(provider_id))
+    await _promise(session, order, provider_id, actor)
 
 
 async def promise_again(session: Session, order: Order, provider_id: UUID) -> None:
@@ -160,7 +158,7 @@ async def lease_cancels(
         str(provider_id),
         limit=CANCEL_BATCH_MAX,
         batches_max=CANCEL_CALLS_MAX,
-        seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
+        seconds=supply.lease_seconds(account),
     )
     if not lease.refs:
         return None
@@ -246,7 +244,7 @@ async def _again_or_give_up(
         await _refuse(session, order, "No answer came in time.", "no usable answer for a day")
         return
     tries = batch.lease.tries[str(order.id)]
-    wait = min(WAIT_MIN * 2 ** min(tries - 1, _DOUBLINGS_MAX), WAIT_MAX) / scale
+    wait = backed_off(WAIT_MIN, tries - 1, at_most=WAIT_MAX) / scale
     if retry_after_seconds:
         wait = max(wait, timedelta(seconds=retry_after_seconds))
     await work.put_back(session, CANCEL, [str(order.id)], due_at=now + wait)

@@ -15,13 +15,14 @@ from app.ledger import service as ledger
 from app.orders import inquiries, repository, resolving
 from app.orders.canceling import ask_to_stop
 from app.orders.dispatch import review_taken
+from app.orders.endings import End
 from app.orders.errors import IllegalMoveError, OrderStateConflict
 from app.orders.inquiry_states import ResolvedBy
 from app.orders.late_words import listen
 from app.orders.models import Order
 from app.orders.resolving import UNRESOLVED
 from app.orders.service import get, was_taken
-from app.orders.settlement import End, end_order
+from app.orders.settlement import end_order
 from app.orders.states import Move, OrderState
 
 REFUND_CLAIM: Final = "refund_claim"

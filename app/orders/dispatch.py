@@ -1,4 +1,4 @@
-"""Handing orders over, as workers do it: lease and take, mark as sending, record what was said."""
+"""Handing orders over, as workers do it: lease and take, mark as sending, or pass on and wait."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from uuid import UUID
 
 import orjson
 
-from app.catalog import service as catalog
-from app.catalog.service import RouteOffer
+from app.catalog import offering
+from app.catalog.offering import RouteOffer
 from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing, Undecryptable
@@ -45,7 +45,6 @@ BATCH_MAX: Final = 32
 PASSED_ON_MAX: Final = 500
 """Orders that one look at a closed lane gives to others, without a call to anyone."""
 WAIT_WHILE_CLOSED: Final = timedelta(seconds=30)
-LEASE_MARGIN_SECONDS: Final = 15.0
 NO_ROUTE: Final = "no_route"
 
 
@@ -115,14 +114,13 @@ async def lease_batch(
         await pausing.pause(session, provider_id, PauseReason.CREDENTIALS)
         await _pass_on(session, str(provider_id), reason=Closed.PAUSED)
         return Closed.PAUSED
-    seconds = 2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS
     lease = await work.lease(
         session,
         DISPATCH,
         str(provider_id),
         limit=min(BATCH_MAX, grant.calls),
         in_flight_max=grant.in_flight_max,
-        seconds=seconds,
+        seconds=supply.lease_seconds(account),
         over=over,
     )
     if not lease.refs:
@@ -154,7 +152,7 @@ async def _take(
     if gone:
         # Not queued any more: whoever moved it has seen to what is left to do.
         await work.finish(session, DISPATCH, map(str, gone))
-    offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
+    offers = await offering.offers(session, sorted({order.service_id for order in orders}))
     history = await histories(session, ids)
     chosen: dict[int, NewAttempt] = {}
     elsewhere: dict[int, RouteOffer | None] = {}
@@ -301,7 +299,7 @@ async def _pass_on(
     if not ids:
         return
     orders = await repository.lock_queued(session, ids)
-    offers = await catalog.offers(session, sorted({order.service_id for order in orders}))
+    offers = await offering.offers(session, sorted({order.service_id for order in orders}))
     history = await histories(session, ids)
     routes: dict[int, RouteOffer | None] = {}
     for order in orders:

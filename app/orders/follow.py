@@ -24,22 +24,22 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, doubt, doubt_id, review, unusable
-from app.orders.late_words import hear_late, stop_listening
-from app.orders.models import Attempt, Order
-from app.orders.observing import guard_cap, note_progress, observe_beyond_cap
-from app.orders.routing import price_of_post
-from app.orders.service import FOLLOW
-from app.orders.settlement import (
+from app.orders.endings import (
     AskAgain,
     Bought,
     End,
     Review,
     charge_in,
-    end_order,
     is_beyond_cap,
     is_final,
     settle,
 )
+from app.orders.late_words import hear_late, stop_listening
+from app.orders.models import Attempt, Order
+from app.orders.observing import guard_cap, note_progress, observe_beyond_cap
+from app.orders.routing import price_of_post
+from app.orders.service import FOLLOW
+from app.orders.settlement import end_order
 from app.orders.states import OrderState
 from app.providers.protocol import (
     STATUS_BATCH_MAX,
@@ -62,8 +62,8 @@ POLL_MAX: Final = timedelta(minutes=15)
 POLL_AGE_SHARE: Final = 10
 """An order is polled after a tenth of its age again, within the two bounds."""
 RECORDED_TOGETHER_MAX: Final = 10
-LEASE_MARGIN_SECONDS: Final = 15.0
 PUT_OFF_MAX: Final = 1000
+PUT_OFF_SECONDS: Final = 15.0
 _FOLLOWED: Final = (OrderState.IN_PROGRESS, OrderState.PARTIAL, OrderState.CANCELED)
 """One that has ended is still followed where we have ended it; the work of others is gone."""
 
@@ -121,7 +121,7 @@ async def lease_poll(
         return None
     ids_per_call = supply.ids_per_status_call(provider)
     account = supply.account_of(provider, keys, time_scale=time_scale)
-    seconds = 2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS
+    seconds = supply.lease_seconds(account)
     lease = await work.lease_batch(
         session,
         FOLLOW,
@@ -156,7 +156,7 @@ async def _put_off(session: Session, provider_id: UUID, *, time_scale: float) ->
         str(provider_id),
         limit=PUT_OFF_MAX,
         in_flight_max=PUT_OFF_MAX,
-        seconds=LEASE_MARGIN_SECONDS,
+        seconds=PUT_OFF_SECONDS,
     )
     due_at = now_of(session) + UNPOLLED_EVERY
     await work.put_back(session, FOLLOW, lease.refs, due_at=due_at)

@@ -13,21 +13,14 @@ from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money
 from app.orders import attempt_repository, count_repository, repository
+from app.orders.endings import AskAgain, Bought, End, Review, settle, usable_remains
 from app.orders.errors import OrderIsPolled, OrderStateConflict
 from app.orders.inputs import shown_form
 from app.orders.models import Order
 from app.orders.observing import note_progress
 from app.orders.routing import price_of_post
 from app.orders.service import get, lock
-from app.orders.settlement import (
-    AskAgain,
-    Bought,
-    End,
-    Review,
-    end_order,
-    settle,
-    usable_remains,
-)
+from app.orders.settlement import end_order
 from app.orders.states import OrderState
 from app.providers.forms import OrderForm
 from app.providers.protocol import Capability, Progress, ProviderState
@@ -79,7 +72,8 @@ async def tell_progress(
     """
     order = await lock(session, order_id)
     if order.state != OrderState.IN_PROGRESS or order.provider_id is None:
-        raise OrderStateConflict
+        rule = "Only an order in progress makes progress"
+        raise OrderStateConflict(f"{rule}; this one is {order.state}")
     if supply.can(await supply.get(session, order.provider_id), Capability.POLLS):
         raise OrderIsPolled
     progress = Progress(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import ZERO, Money, refund_rounded_down
+from app.orders.endings import End, posts_covered
 from app.orders.models import Order
 from app.orders.routing import price_of_post
-from app.orders.settlement import End, posts_covered
 from app.orders.states import Move, OrderState
 
 

@@ -23,7 +23,7 @@ async def put_on_hold(
     """
     order = await lock(session, order_id)
     if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
-        raise OrderStateConflict
+        raise OrderStateConflict(f"Only a queued order can be held; this one is {order.state}")
     if not await hold_repository.hold_is_open(session, order_id, source, source_id):
         session.add(
             OrderHold(
@@ -57,7 +57,7 @@ async def release_hold(session: Session, order_id: int, *, source: str, actor: A
     """
     order = await lock(session, order_id)
     if order.state != OrderState.ON_HOLD:
-        raise OrderStateConflict
+        raise OrderStateConflict(f"Only an order on hold can be released; this is {order.state}")
     await hold_repository.release_holds(session, order_id, source)
     if await hold_repository.open_hold_count(session, order_id) == 0:
         await repository.move(

@@ -20,10 +20,10 @@ from app.core.money import (
 )
 from app.core.uow import count_after_commit, now_of
 from app.orders import attempt_repository, repository
+from app.orders.endings import FINAL, charge_in
 from app.orders.models import Attempt, Order
 from app.orders.routing import price_of_post
 from app.orders.service import FOLLOW
-from app.orders.settlement import FINAL, charge_in
 from app.orders.states import LISTENED_FOR_MAX, OrderState
 from app.providers.protocol import Capability, Progress, ProviderState, StatusAnswer
 from app.supply import service as supply

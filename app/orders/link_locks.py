@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from app.core.clock import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.errors import AppError
@@ -27,7 +28,7 @@ LINK_BUSY: Final = "link_busy"
 DOUBTFUL_MAX: Final = timedelta(hours=24)
 RELEASED_MAX: Final = 500
 LOOK_AGAIN_MIN: Final = timedelta(minutes=1)
-_DOUBLINGS_MAX: Final = 3
+LOOK_AGAIN_MAX: Final = timedelta(minutes=8)
 
 
 async def take(session: Session, provider_id: UUID, wanted: Sequence[Wanted]) -> set[int]:
@@ -40,8 +41,7 @@ async def take(session: Session, provider_id: UUID, wanted: Sequence[Wanted]) ->
 
 def look_again_after(tries: int) -> timedelta:
     """When an order looks again for its link by itself; as a rule it is woken by a release."""
-    doublings = min(max(tries - 1, 0), _DOUBLINGS_MAX)
-    return LOOK_AGAIN_MIN * (1 << doublings)
+    return backed_off(LOOK_AGAIN_MIN, tries - 1, at_most=LOOK_AGAIN_MAX)
 
 
 async def release(session: Session, order_ids: Collection[int]) -> None:

@@ -10,15 +10,15 @@ from app.core.db import Session
 from app.core.uow import now_of
 from app.orders import canceling, repository
 from app.orders.doubts import ACTOR, NO_DOUBT
-from app.orders.models import Order
-from app.orders.routing import price_of_post
-from app.orders.settlement import (
+from app.orders.endings import (
     PAUSED_BY_PROVIDER,
     Bought,
     cap_is_used_up,
     is_beyond_cap,
     usable_remains,
 )
+from app.orders.models import Order
+from app.orders.routing import price_of_post
 from app.orders.states import OrderState
 from app.providers.protocol import Progress, ProviderState
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -10,7 +11,7 @@ from app.core import audit
 from app.core.audit import Actor
 from app.core.cursors import CursorInvalid
 from app.core.db import Session
-from app.core.errors import NotFound
+from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.operators.auth import OperatorDep, OperatorRoute, needs
 from app.operators.permissions import Permission
 from app.orders import canceling, holding, resolving, service
@@ -40,6 +41,7 @@ from app.orders.operator_schemas import (
 from app.orders.repository import OrderFilter
 from app.orders.router import OrderId
 from app.orders.states import OrderState
+from app.resellers import service as resellers
 from app.web.deps import RuntimeDep
 from app.web.errors import ValidationFailed
 from app.web.idempotency import IdempotencyKeyHeader, Made, once
@@ -55,35 +57,49 @@ router = APIRouter(
 HOLD_SOURCE = "operator"
 
 
-@router.get("", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed))
+@router.get("", responses=refusals(*GUARDED, CursorInvalid, ValidationFailed, InvalidInput))
 @needs(Permission.ORDERS_READ)
 async def operator_list_orders(
     operator: OperatorDep,
     runtime: RuntimeDep,
     state: OrderState | None = None,
+    reseller_id: str | None = None,
     limit: Annotated[Limit, Query()] = PAGE_DEFAULT,
     cursor: Annotated[Cursor, Query()] = None,
 ) -> OperatorOrderPage:
-    """Orders of all resellers, newest first; `state=unknown` is the list to work through."""
-    page = Page(runtime.cursors, f"orders|{operator.owner}|{state}", limit, cursor)
+    """Orders of all resellers, newest first; `state=unknown` is the list to work through. With
+    `reseller_id` those of its live book.
+    """
+    page = Page(runtime.cursors, f"orders|{operator.owner}|{state}|{reseller_id}", limit, cursor)
     wanted = OrderFilter(states=frozenset({state}) if state else None)
     async with runtime.uow.begin() as session:
+        book_id = None if reseller_id is None else await _live_book_id(session, reseller_id)
         rows = await service.page(
-            session, book_id=None, wanted=wanted, after=page.after_int(), limit=page.read
+            session, book_id=book_id, wanted=wanted, after=page.after_int(), limit=page.read
         )
     shown, next_cursor = page.cut(rows, lambda row: row.id)
     data = [OperatorOrderRead.of(row, runtime.settings.currency) for row in shown]
     return OperatorOrderPage(data=data, next_cursor=next_cursor)
 
 
+async def _live_book_id(session: Session, reseller_id: str) -> UUID:
+    try:
+        return (await resellers.live_book(session, reseller_id)).id
+    except NotFound:
+        refused = FieldProblem("reseller_id", "is no reseller of ours")
+        raise InvalidInput(errors=(refused,)) from None
+
+
 @router.get("/{order_id}", responses=refusals(*GUARDED, NotFound, ValidationFailed))
 @needs(Permission.ORDERS_READ)
 async def operator_get_order(order_id: OrderId, runtime: RuntimeDep) -> OperatorOrderDetail:
-    """One order with its timeline, its route trail and what providers said."""
+    """One order with its reseller, its timeline, its route trail and what providers said."""
     async with runtime.uow.begin() as session:
         detail = await service.detail(session, order_id)
+        reseller = await resellers.of_book(session, detail.order.book_id)
     return OperatorOrderDetail(
         order=OperatorOrderRead.of(detail.order, runtime.settings.currency),
+        reseller_id=resellers.public_reseller_id(reseller.id),
         events=[OperatorEventRead.of(event) for event in detail.events],
         attempts=[AttemptRead.of(attempt) for attempt in detail.attempts],
         evidence=[EvidenceRead.of(evidence) for evidence in detail.evidence],

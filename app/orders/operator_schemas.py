@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StrictInt, StrictStr
 from typing_extensions import TypeAliasType
 
-from app.core.ids import public_id
 from app.core.money import Money
 from app.orders.fulfilling import ToFulfil
 from app.orders.hand_settlement import Settlement
 from app.orders.inputs import said
 from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
 from app.orders.states import CancelState, OrderState
+from app.resellers.service import public_book_id
 from app.supply.service import public_provider_id
 from app.web.fields import SAFE_INTEGER_MAX, Line, MoneyText
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
@@ -194,7 +194,7 @@ class OperatorOrderRead(AnswerModel):
         return cls(
             id=order.id,
             parent_id=order.parent_id,
-            book_id=public_id("bok", order.book_id),
+            book_id=public_book_id(order.book_id),
             service_id=order.service_id,
             state=OrderState(order.state),
             wait_reason=order.wait_reason,
@@ -222,9 +222,10 @@ class OperatorOrderRead(AnswerModel):
 
 
 class OperatorOrderDetail(AnswerModel):
-    """An order with its timeline, its route trail and what providers said."""
+    """An order with its reseller, its timeline, its route trail and what providers said."""
 
     order: OperatorOrderRead
+    reseller_id: str = Field(description="Whose order it is.")
     events: list[OperatorEventRead]
     attempts: list[AttemptRead]
     evidence: list[EvidenceRead]

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.catalog import mirror, service_routes
-from app.catalog import service as catalog
+from app.catalog import mirror, offering, service_routes
 from app.core import work
+from app.core.clock import backed_off
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import FENCED
@@ -24,11 +24,12 @@ from app.orders.dispatch import (
     review_taken,
     wait,
 )
+from app.orders.endings import End
 from app.orders.link_locks import LINK_BUSY
 from app.orders.models import Order
 from app.orders.routing import FOR_GOOD, Sold, histories, next_route
 from app.orders.service import DISPATCH, FOLLOW, RECONCILE
-from app.orders.settlement import End, end_order
+from app.orders.settlement import end_order
 from app.orders.states import AttemptState, Move, OrderState
 from app.providers.protocol import (
     Accepted,
@@ -51,6 +52,7 @@ RATE_LIMIT_WAIT: Final = timedelta(seconds=30)
 RATE_LIMIT_LOOK: Final = timedelta(seconds=30)
 """However long the provider asks to wait, its order looks for another route no later than this."""
 MAINTENANCE_PAUSE: Final = timedelta(minutes=10)
+NOT_SENT_WAIT_MIN: Final = timedelta(seconds=2)
 NOT_SENT_WAIT_MAX: Final = timedelta(minutes=2)
 
 _PAUSES: Final = {
@@ -185,7 +187,7 @@ async def _not_sent(session: Session, batch: Batch, handover: Handover, outcome:
     )
     await attempt_repository.put_back(session, [handover.order_id], actor=str(ACTOR))
     tries = batch.lease.tries[str(handover.order_id)]
-    delay = min(timedelta(seconds=2 ** min(tries, 10)), NOT_SENT_WAIT_MAX) / batch.time_scale
+    delay = backed_off(NOT_SENT_WAIT_MIN, tries - 1, at_most=NOT_SENT_WAIT_MAX) / batch.time_scale
     why = None if outcome.ours else protection.Closed.BREAKER
     await wait(session, [handover.order_id], reason=why, delay=delay)
 
@@ -232,7 +234,8 @@ async def _refused(
             delay = min(_asked_to_wait(refused, scale), RATE_LIMIT_LOOK)
             await wait(session, [order.id], reason=protection.Closed.BUDGET, delay=delay)
         case _:
-            await wait(session, [order.id], reason="provider_paused", delay=TROUBLE_WAIT / scale)
+            paused = protection.Closed.PAUSED
+            await wait(session, [order.id], reason=paused, delay=TROUBLE_WAIT / scale)
 
 
 def _asked_to_wait(refused: Refused, scale: float) -> timedelta:
@@ -260,7 +263,7 @@ async def _review(session: Session, handover: Handover, refused: Refused) -> Non
 
 
 async def _next_route_or_fail(session: Session, order: Order, refused: Refused) -> None:
-    offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
+    offer = await offering.offer_of(session, order.service_id)
     history = (await histories(session, [order.id]))[order.id]
     if history.was_taken:
         await review_taken(session, order.id, OrderState.SUBMITTING)

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.catalog.errors import ServiceUnavailable, ServiceUnknown
 from app.catalog.links.fitting import broken_rule
-from app.catalog.service import Offer, RouteOffer
+from app.catalog.offering import Offer, RouteOffer
 from app.catalog.windows import DateNotAgreed, Window, promised
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money, charge_rounded_up

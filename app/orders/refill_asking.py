@@ -11,6 +11,7 @@ from uuid import UUID
 
 from app.core import lineage, work
 from app.core.audit import Actor
+from app.core.clock import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -37,13 +38,10 @@ from app.supply.protection import Closed, Grant
 log = get_logger(__name__)
 
 ACTOR: Final = Actor("system", "refills")
-LEASE_MARGIN_SECONDS: Final = 15.0
 ASKED_FOR_MAX: Final = timedelta(days=3)
 """So long is a provider tried that cannot be reached; then the refill has failed."""
 WAIT_MIN: Final = timedelta(minutes=1)
 WAIT_MAX: Final = timedelta(hours=1)
-_DOUBLINGS_MAX: Final = 6
-_NO_ANSWER: Final = {TroubleKind.TRANSPORT, TroubleKind.SERVER}
 
 RefillOutcome = RefillAnswer | ProviderUnreachable
 """What became of asking; a provider that was not reached has certainly taken nothing."""
@@ -86,7 +84,7 @@ async def lease_refills(
         str(provider_id),
         limit=min(REFILLS_ASKED_MAX, grant.calls),
         in_flight_max=min(REFILLS_ASKED_MAX, provider.in_flight_max),
-        seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
+        seconds=supply.lease_seconds(account),
     )
     if not lease.refs:
         return None
@@ -200,7 +198,7 @@ async def _not_reached(
         )
         return
     tries = batch.lease.tries.get(str(refill.id), 1)
-    wait = min(WAIT_MIN * 2 ** min(tries - 1, _DOUBLINGS_MAX), WAIT_MAX) / scale
+    wait = backed_off(WAIT_MIN, tries - 1, at_most=WAIT_MAX) / scale
     if trouble.retry_after_seconds:
         wait = max(wait, timedelta(seconds=trouble.retry_after_seconds))
     await refill_moves.put_back(session, refill, trouble.reason, due_at=now + wait, actor=ACTOR)
@@ -211,7 +209,7 @@ async def _judge_provider(
 ) -> None:
     silent = sum(
         isinstance(said, Unconfirmed)
-        or (isinstance(said, ProviderUnreachable) and said.kind in _NO_ANSWER)
+        or (isinstance(said, ProviderUnreachable) and not said.answered)
         for said in outcomes
     )
     waits = [

@@ -36,7 +36,6 @@ from app.supply.protection import Closed, Grant
 
 log = get_logger(__name__)
 
-LEASE_MARGIN_SECONDS: Final = 15.0
 ID_UNKNOWN_MAX: Final = 3
 FOLLOWED_FOR_MAX: Final = timedelta(days=30)
 """A refill of which no end was heard for so long is looked at by a person."""
@@ -69,7 +68,7 @@ async def lease_refill_poll(
         str(provider_id),
         limit=STATUS_BATCH_MAX,
         batches_max=REFILL_STATUS_CALLS_MAX,
-        seconds=2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS,
+        seconds=supply.lease_seconds(account),
     )
     if not lease.refs:
         return None

@@ -19,6 +19,7 @@ from app.orders import (
     restore_repository,
 )
 from app.orders.canceling import ask_to_stop, promise_again
+from app.orders.endings import End
 from app.orders.errors import OrderStateConflict, ProviderOrderTaken, TooEarlyToProve
 from app.orders.hand_settlement import Settlement, end_by_hand
 from app.orders.inquiry_states import ResolvedBy
@@ -31,7 +32,7 @@ from app.orders.service import (
     lock,
     promise_dispatch,
 )
-from app.orders.settlement import End, end_order
+from app.orders.settlement import end_order
 from app.orders.states import AttemptState, Move, OrderState
 
 RECONCILER: Final = Actor("system", "reconcile")
@@ -251,7 +252,7 @@ async def settle_by_hand(
     """
     order = await _lock_unresolved(session, order_id)
     if order.state != OrderState.NEEDS_REVIEW:
-        raise OrderStateConflict
+        raise OrderStateConflict("Only an order in needs_review ends so; this one is unknown")
     end = end_by_hand(order, settlement)
     await inquiries.end(session, order_id, ResolvedBy.OPERATOR)
     await end_order(session, order, end, actor, reason="settled_by_hand", data={"why": reason})
@@ -261,5 +262,6 @@ async def settle_by_hand(
 async def _lock_unresolved(session: Session, order_id: int) -> Order:
     order = await lock(session, order_id)
     if order.state not in UNRESOLVED:
-        raise OrderStateConflict
+        rule = "Only an order that is unknown or in needs_review can be resolved"
+        raise OrderStateConflict(f"{rule}; this one is {order.state}")
     return order

@@ -11,7 +11,7 @@ from app.core.db import Session
 from app.core.errors import AppError
 from app.core.runtime import Runtime
 from app.ledger.errors import SpendingStopped
-from app.orders import service
+from app.orders import placing, service
 from app.orders.errors import TestOrdersUnavailable
 from app.orders.inputs import link_hashes
 from app.orders.models import Order
@@ -59,9 +59,9 @@ async def create_order_batch(
     """Place up to 100 orders; each is accepted or refused by itself, in the order given."""
 
     async def effect(session: Session) -> Made:
-        service.refuse_test_book(caller.mode)
+        placing.refuse_test_book(caller.mode)
         asked = [item.asked() for item in body.orders]
-        results = await service.place_batch(
+        results = await placing.place_batch(
             session, runtime.keys, caller.book_id, asked, actor=caller.actor
         )
         items = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 from uuid import UUID
 
-from app.catalog.service import Offer, RouteOffer
+from app.catalog.offering import Offer, RouteOffer
 from app.core.db import Session
 from app.core.money import Money, charge_rounded_up
 from app.core.statements import Row

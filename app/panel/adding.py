@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 
-from app.catalog import service as catalog
+from app.catalog import offering
 from app.catalog.errors import ServiceUnknown
 from app.core import idempotency
 from app.core.db import Session
@@ -19,7 +19,7 @@ from app.core.idempotency import IdempotencyKeyInvalid
 from app.core.ids import new_id
 from app.core.runtime import Runtime
 from app.core.uow import now_of
-from app.orders import service as orders
+from app.orders import placing
 from app.orders.errors import TestOrdersUnavailable
 from app.panel import repository
 from app.panel.items import CONTENT, item_of
@@ -93,11 +93,11 @@ class _Intake:
 
     async def place(self, session: Session) -> int:
         """Place it as v1 would."""
-        offer = (await catalog.offers(session, [self.service_id])).get(self.service_id)
+        offer = await offering.offer_of(session, self.service_id)
         if offer is None or not offer.on_sale:
             raise ServiceUnknown
         item = item_of(offer, self.fields)
-        sell = schedules.place if item.is_schedule else orders.place
+        sell = schedules.place if item.is_schedule else placing.place
         placed = await sell(
             session, self.runtime.keys, self.caller.book_id, item, actor=self.caller.actor
         )

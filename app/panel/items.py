@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from app.catalog.service import Offer
+from app.catalog.offering import Offer
 from app.core.money import Money, charge_rounded_up
 from app.orders.errors import QuantityOutOfBounds
 from app.orders.form_schemas import OrderCreate

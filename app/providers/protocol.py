@@ -255,6 +255,11 @@ class ProviderUnreachable(Exception):
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
 
+    @property
+    def answered(self) -> bool:
+        """Whether the provider itself said anything: a 5xx may come from what stands before it."""
+        return self.kind not in {TroubleKind.TRANSPORT, TroubleKind.SERVER}
+
 
 class Capability(StrEnum):
     """What not every dialect can do: the platform looks here before it calls."""

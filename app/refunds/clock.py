@@ -8,17 +8,17 @@ from typing import Final
 from uuid import UUID
 
 from app.core import lineage, work
+from app.core.clock import backed_off
 from app.core.crypto import KeyRing, Undecryptable
 from app.core.db import Session
-from app.core.logging import get_logger
 from app.core.metrics import FENCED
 from app.core.uow import now_of
 from app.core.work import Lease
 from app.orders import follow
 from app.orders import service as orders
+from app.orders.endings import is_final
 from app.orders.follow import Poll
 from app.orders.models import Order
-from app.orders.settlement import is_final
 from app.orders.states import OrderState
 from app.providers.protocol import Capability, Progress, ProviderState, StatusAnswer
 from app.refunds import repository, service
@@ -31,8 +31,6 @@ from app.supply import protection
 from app.supply import service as supply
 from app.supply.protection import Closed, Grant
 
-log = get_logger(__name__)
-
 DECIDED_AT_ONCE_MAX: Final = 8
 LEASE_SECONDS: Final = 180.0
 """Above twice the longest call."""
@@ -42,7 +40,6 @@ SILENT_AFTER: Final = timedelta(hours=24)
 
 WAIT_MIN: Final = timedelta(minutes=1)
 WAIT_MAX: Final = timedelta(hours=1)
-_DOUBLINGS_MAX: Final = 6
 
 
 async def lease_due(session: Session, lane: str) -> Lease:
@@ -142,7 +139,7 @@ async def decide_due(
         silent = await _has_long_been_silent(session, claim, SILENT_AFTER / scale)
         if not silent:
             tries = lease.tries.get(str(claim_id), 1)
-            wait = min(WAIT_MIN * 2 ** min(tries - 1, _DOUBLINGS_MAX), WAIT_MAX)
+            wait = backed_off(WAIT_MIN, tries - 1, at_most=WAIT_MAX)
             await _later(session, claim, wait / scale)
             await _judge_provider(session, heard)
             return

@@ -18,6 +18,7 @@ from app.refunds.models import Claim, ClaimEvent, ClaimMessage
 from app.refunds.rules import Decision, Outcome
 from app.refunds.schemas import MESSAGE_PREFIX, EvidenceRead, shown
 from app.refunds.states import ClaimState, Reason
+from app.resellers.service import public_book_id
 from app.web.fields import MoneyText
 from app.web.human_text import HumanLine
 from app.web.schemas import AnswerModel, InputModel, MoneyRead
@@ -73,7 +74,7 @@ class OperatorClaimRead(AnswerModel):
         return cls(
             id=told["id"],
             order_id=claim.order_id,
-            book_id=public_id("bok", claim.book_id),
+            book_id=public_book_id(claim.book_id),
             reason=Reason(claim.reason),
             description=told["description"],
             state=ClaimState(claim.state),

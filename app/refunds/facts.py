@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.catalog import offering
 from app.catalog import service as catalog
 from app.catalog.windows import Tier
 from app.core.clock import rfc3339
@@ -101,5 +102,5 @@ def figures_of(facts: Facts, decision: Decision | None = None) -> dict[str, obje
 
 async def scale_of(session: Session, order: Order, time_scale: float) -> float:
     """What divides the waits of claims on this order: nothing, unless simulators deliver."""
-    offer = (await catalog.offers(session, [order.service_id])).get(order.service_id)
+    offer = await offering.offer_of(session, order.service_id)
     return time_scale if offer is not None and offer.is_simulated else 1.0

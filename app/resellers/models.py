@@ -24,7 +24,7 @@ from app.core.db import Base
 
 
 class Standing(StrEnum):
-    """What an account may do: all, all at a lower pace, only wind down, nothing any more."""
+    """What an account may do: all, all at a lower pace, only wind down, the same for good."""
 
     ACTIVE = "active"
     LIMITED = "limited"

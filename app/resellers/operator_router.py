@@ -19,6 +19,7 @@ from app.resellers.schemas import (
     OperatorApiKeyCreate,
     OperatorApiKeyPage,
     OperatorApiKeyRead,
+    OperatorResellerRead,
     ResellerCreate,
     ResellerPage,
     ResellerRead,
@@ -73,11 +74,16 @@ async def operator_create_reseller(
 
 @router.get("/{reseller_id}", responses=refusals(*GUARDED, NotFound))
 @needs(Permission.RESELLERS_READ)
-async def operator_get_reseller(reseller_id: str, runtime: RuntimeDep) -> ResellerRead:
-    """One account."""
+async def operator_get_reseller(reseller_id: str, runtime: RuntimeDep) -> OperatorResellerRead:
+    """One account with its plan's limits, and the ids of its books."""
     async with runtime.uow.begin() as session:
         reseller = await service.get_public(session, reseller_id)
-    return ResellerRead.of(reseller)
+        return OperatorResellerRead.of_plan(
+            reseller,
+            await service.books_of(session, reseller.id),
+            await service.plan_of(session, reseller),
+            default_per_minute=runtime.settings.rate_limit_default_per_minute,
+        )
 
 
 @router.get(

@@ -80,6 +80,10 @@ async def find_plan(session: Session, code: str) -> Plan | None:
     return found
 
 
+async def plan_of(session: Session, reseller: Reseller) -> Plan:
+    return (await session.scalars(select(Plan).where(Plan.id == reseller.plan_id))).one()
+
+
 async def email_taken(session: Session, email: str) -> bool:
     return bool(
         await session.scalar(select(Reseller.id).where(func.lower(Reseller.email) == email.lower()))
@@ -114,6 +118,11 @@ async def book_of(session: Session, reseller_id: UUID, mode: str) -> Book | None
         select(Book).where(Book.reseller_id == reseller_id, Book.mode == mode)
     )
     return found
+
+
+async def reseller_of_book(session: Session, book_id: UUID) -> Reseller:
+    of_book = select(Book.reseller_id).where(Book.id == book_id).scalar_subquery()
+    return (await session.scalars(select(Reseller).where(Reseller.id == of_book))).one()
 
 
 async def books_of(session: Session, reseller_id: UUID) -> Sequence[Book]:

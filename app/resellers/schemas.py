@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, EmailStr, Field, StrictBool, StrictInt, StrictStr
 
 from app.core.apikeys import MintedKey
-from app.resellers.models import ApiKey, Mode, PanelOptions, Reseller, Standing
+from app.resellers.models import ApiKey, Book, Mode, PanelOptions, Plan, Reseller, Standing
 from app.resellers.scopes import Scope
 from app.resellers.service import (
     PLAN_DEFAULT,
     ROTATION_OVERLAP_MAX,
+    public_book_id,
     public_key_id,
     public_reseller_id,
 )
@@ -68,6 +70,42 @@ class ResellerRead(AnswerModel):
             standing=Standing(reseller.standing),
             standing_reason=reseller.standing_reason,
             created_at=reseller.created_at,
+        )
+
+
+class PlanRead(AnswerModel):
+    """How many requests a minute a key may make."""
+
+    code: str
+    limits_per_minute: dict[str, int] = Field(description="By group of routes.")
+    default_per_minute: int = Field(description="In each group that has no limit of its own.")
+
+
+class BooksRead(AnswerModel):
+    """The ids by which orders, schedules and claims name a reseller's books."""
+
+    live: str
+    test: str
+
+
+class OperatorResellerRead(ResellerRead):
+    """An account with what was set for it."""
+
+    plan: PlanRead
+    books: BooksRead
+
+    @classmethod
+    def of_plan(
+        cls, reseller: Reseller, books: Sequence[Book], plan: Plan, *, default_per_minute: int
+    ) -> Self:
+        return cls(
+            **ResellerRead.of(reseller).model_dump(),
+            plan=PlanRead(
+                code=plan.code,
+                limits_per_minute=plan.limits_per_minute,
+                default_per_minute=default_per_minute,
+            ),
+            books=BooksRead(**{book.mode: public_book_id(book.id) for book in books}),
         )
 
 

@@ -22,6 +22,7 @@ from app.resellers.models import (
     KeyRecord,
     Mode,
     PanelOptions,
+    Plan,
     Reseller,
     Standing,
 )
@@ -29,6 +30,7 @@ from app.resellers.scopes import Scope
 
 PREFIX: Final = "rsl"
 KEY_PREFIX: Final = "key"
+BOOK_PREFIX: Final = "bok"
 PLAN_DEFAULT: Final = "standard"
 ACTIVE_KEYS_MAX: Final = 50
 ROTATION_OVERLAP_MAX: Final = timedelta(days=7)
@@ -82,6 +84,15 @@ async def get_public(session: Session, text: str) -> Reseller:
     return await get(session, reseller_id)
 
 
+async def of_book(session: Session, book_id: UUID) -> Reseller:
+    """Whose book this is."""
+    return await repository.reseller_of_book(session, book_id)
+
+
+async def plan_of(session: Session, reseller: Reseller) -> Plan:
+    return await repository.plan_of(session, reseller)
+
+
 async def find_by_email(session: Session, email: str) -> Reseller | None:
     """The account with this e-mail address, in any case of its letters."""
     return await repository.find_by_email(session, email)
@@ -111,6 +122,12 @@ async def book_of(session: Session, reseller_id: UUID, mode: Mode) -> Book:
     if book is None:
         raise NotFound
     return book
+
+
+async def live_book(session: Session, text: str) -> Book:
+    """The live book of the reseller whom the API shows by this id. Raises NotFound."""
+    reseller = await get_public(session, text)
+    return await book_of(session, reseller.id, Mode.LIVE)
 
 
 async def books_of(session: Session, reseller_id: UUID) -> Sequence[Book]:
@@ -240,6 +257,10 @@ async def note_use(session: Session, record: KeyRecord) -> None:
 
 def public_reseller_id(reseller_id: UUID) -> str:
     return public_id(PREFIX, reseller_id)
+
+
+def public_book_id(book_id: UUID) -> str:
+    return public_id(BOOK_PREFIX, book_id)
 
 
 def public_key_id(key_id: UUID) -> str:

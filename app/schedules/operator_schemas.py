@@ -7,9 +7,9 @@ from typing import Self
 
 from pydantic import Field
 
-from app.core.ids import public_id
 from app.core.money import Money
 from app.orders.operator_schemas import OperatorEventRead, OperatorOrderRead
+from app.resellers.service import public_book_id
 from app.schedules.models import Schedule
 from app.schedules.overviews import ScheduleDetail
 from app.schedules.states import ScheduleKind, ScheduleState
@@ -48,7 +48,7 @@ class OperatorScheduleRead(AnswerModel):
 
         return cls(
             id=schedule.id,
-            book_id=public_id("bok", schedule.book_id),
+            book_id=public_book_id(schedule.book_id),
             service_id=schedule.service_id,
             kind=ScheduleKind(schedule.kind),
             state=ScheduleState(schedule.state),

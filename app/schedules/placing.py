@@ -11,10 +11,10 @@ from app.core.errors import AppError
 from app.core.idempotency import Answer
 from app.core.runtime import Runtime
 from app.core.uow import PutAside
-from app.orders import service as orders
+from app.orders import placing
 from app.orders.models import Order
+from app.orders.placing import Purchase
 from app.orders.schemas import OrderRead
-from app.orders.service import Purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ async def _place(
     if not wanted:
         return []
     purchases = [one.purchase for one in wanted]
-    return await orders.place_together(session, wanted[0].runtime.keys, purchases, wait=wait)
+    return await placing.place_together(session, wanted[0].runtime.keys, purchases, wait=wait)
 
 
 def _answer(wanted: Wanted, order: Order) -> Answer:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from app.catalog.service import Offer
+from app.catalog.offering import Offer
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money, charge_rounded_up
+from app.orders.endings import posts_covered
 from app.orders.pricing import NewOrder, Priced, Repeat, judged_quantity, priced_at, sold
-from app.orders.settlement import posts_covered
 from app.providers.forms import FORMS, ServiceType
 
 

@@ -17,8 +17,8 @@ from app.orders import service as orders
 from app.orders.errors import LinkBusy, OrderNotCancelable, TestOrdersUnavailable
 from app.orders.form_schemas import OrderCreate
 from app.orders.models import Order
+from app.orders.placing import Purchase, refuse_test_book
 from app.orders.schemas import OrderEventPage, OrderEventRead, OrderPage, OrderRead
-from app.orders.service import Purchase
 from app.resellers.auth import CallerDep, ResellerRoute, needs
 from app.resellers.errors import AccountSuspended
 from app.resellers.scopes import Scope
@@ -71,13 +71,13 @@ async def create_order(
     item = body.asked()
     if not item.is_schedule:
         asked = asked_of(request, caller.owner, idempotency_key)
-        orders.refuse_test_book(caller.mode)
+        refuse_test_book(caller.mode)
         wanted = Wanted(asked, Purchase(caller.book_id, item, caller.actor), runtime)
         answer, replayed = await runtime.uow.together(place_wanted, wanted)
         return answer_response(answer, replayed=replayed)
 
     async def effect(session: Session) -> Made:
-        orders.refuse_test_book(caller.mode)
+        refuse_test_book(caller.mode)
         schedule = await service.place(
             session, runtime.keys, caller.book_id, item, actor=caller.actor
         )

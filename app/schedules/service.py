@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from app.catalog import service as catalog
+from app.catalog import offering
 from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing
@@ -36,7 +36,7 @@ async def place(
     Raises what `orders.pricing.price` raises, LinkBusy, InsufficientFunds, SpendingStopped.
     """
     now = now_of(session)
-    offer = (await catalog.offers(session, [item.service_id])).get(item.service_id)
+    offer = await offering.offer_of(session, item.service_id)
     if item.repeat is not None:
         priced = price_drip_feed(offer, item, item.repeat, now=now)
     elif item.spend_cap is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.catalog import service as catalog
+from app.catalog import offering
 from app.core import lineage, work
 from app.core.audit import Actor
 from app.core.crypto import KeyRing, Place, Undecryptable
@@ -138,7 +138,7 @@ async def _start_all_missed(
 
 
 async def _scale(session: Session, schedule: Schedule, time_scale: float) -> float:
-    offer = (await catalog.offers(session, [schedule.service_id])).get(schedule.service_id)
+    offer = await offering.offer_of(session, schedule.service_id)
     return time_scale if offer is not None and offer.is_simulated else 1.0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from app.orders.settlement import EXPIRED, PAUSED_BY_PROVIDER
+from app.orders.endings import EXPIRED, PAUSED_BY_PROVIDER
 from app.orders.states import ENDED, V1_STATUS, OrderState
 
 

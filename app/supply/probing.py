@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from app.core import work
+from app.core.clock import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
@@ -27,7 +28,6 @@ LOOK_AGAIN_AFTER: Final = timedelta(seconds=5)
 CALL_MARGIN_SECONDS: Final = 15.0
 FUNDS_TRIAL_AFTER: Final = timedelta(hours=1)
 FUNDS_TRIAL_AFTER_MAX: Final = timedelta(hours=24)
-_DOUBLINGS_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +209,5 @@ def _tell_when_low(provider: Provider, micros: int) -> None:
 
 
 def _funds_trial_is_due(provider: Provider, now: datetime, scale: float) -> bool:
-    doublings = min(provider.funds_trials, _DOUBLINGS_MAX)
-    wait = min(FUNDS_TRIAL_AFTER * 2**doublings, FUNDS_TRIAL_AFTER_MAX)
+    wait = backed_off(FUNDS_TRIAL_AFTER, provider.funds_trials, at_most=FUNDS_TRIAL_AFTER_MAX)
     return provider.paused_at is not None and now - provider.paused_at >= wait / scale

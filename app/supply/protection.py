@@ -22,6 +22,7 @@ from typing import Final
 from uuid import UUID
 
 from app.core import work
+from app.core.clock import backed_off
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import PROVIDER_BREAKER_OPENS, PROVIDER_TURNED_AWAY
@@ -44,7 +45,6 @@ BUDGET_SHARES: Final = 4
 A budget of fewer calls than shares keeps none back."""
 CLOCKS_APART_MAX: Final = timedelta(minutes=5)
 """A minute of calls that begins further ahead was written by a clock that was wrong."""
-_DOUBLINGS_MAX: Final = 5
 
 
 class Closed(StrEnum):
@@ -317,7 +317,7 @@ async def _open(session: Session, provider: Provider, *, time_scale: float) -> N
         closed_at is not None and now - closed_at <= RELAPSE_WITHIN / scale
     )
     opens = provider.breaker_opens if goes_on else 0
-    wait = min(BREAKER_OPEN_BASE * 2 ** min(opens, _DOUBLINGS_MAX), BREAKER_OPEN_MAX)
+    wait = backed_off(BREAKER_OPEN_BASE, opens, at_most=BREAKER_OPEN_MAX)
     until = now + wait / scale
     await repository.change(
         session,

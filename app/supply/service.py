@@ -1,4 +1,4 @@
-"""Our accounts with providers: opening, pausing, their balances, what their money is worth."""
+"""Our accounts with providers: opened, changed, their balances, what their money is worth."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from app.supply.models import ExchangeRate, Provider, ProviderState
 
 PREFIX: Final = "prv"
 PROBE: Final = "probe"
+LEASE_MARGIN_SECONDS: Final = 15.0
 PROBE_EVERY: Final = timedelta(minutes=10)
 PROVIDERS_MAX: Final = 1000
 CALLS_PER_MINUTE_DEFAULT: Final = 60
@@ -123,6 +124,13 @@ def account_of(provider: Provider, keys: KeyRing, *, time_scale: float) -> Provi
             total_seconds=max(2.0, waits.total_seconds / scale),
         ),
     )
+
+
+def lease_seconds(account: ProviderAccount) -> float:
+    """How long work is leased for a call: it begins within one time-out of the lease and ends
+    within another, or makes several calls in the two; what was said is recorded in the rest.
+    """
+    return 2 * account.timeouts.total_seconds + LEASE_MARGIN_SECONDS
 
 
 def scale_of(provider: Provider, time_scale: float) -> float:

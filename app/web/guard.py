@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from app.core.errors import AppError
 from app.web.errors import BodyMalformed, BodyTooLarge, ContentTypeUnsupported
-from app.web.problems import problem_response
+from app.web.problems import problem_response, validation_problem
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -24,17 +25,39 @@ class GuardedRoute(APIRoute):
     """A route whose caller is known, in good standing and within its pace before its body is read.
 
     FastAPI reads and parses the body before it resolves dependencies; a guard written as one would
-    let anybody make us parse. `key_scheme` is the name, and `key_form` the look, of the key that
-    its document asks for.
+    let anybody make us parse. `needs` is what its endpoint was marked with by the guard's own
+    decorator. `key_scheme` is the name, and `key_form` the look, of the key that its document asks
+    for.
     """
 
     key_scheme: ClassVar[str]
     key_form: ClassVar[str]
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if "needs" not in endpoint.__dict__:
+            raise TypeError(f"{endpoint.__name__} does not say what it needs of its caller")
+        self.needs = endpoint.__dict__["needs"]
         extra = options.pop("openapi_extra", None) or {}
         options["openapi_extra"] = extra | {"security": [{self.key_scheme: []}]}
         super().__init__(path, endpoint, **options)
+        self._query_names = self._names_of_query()
+
+    def _names_of_query(self) -> frozenset[str]:
+        """What may stand in the query; nothing where a model takes it, which forbids the rest."""
+        fields = self.dependant.query_params
+        if any(isinstance(field.field_info.annotation, type(BaseModel)) for field in fields):
+            return frozenset()
+        return frozenset(field.alias for field in fields)
+
+    def _check_query(self, request: Request) -> None:
+        """A filter that a list does not have would show all of it. Raises ValidationFailed."""
+        if not self._query_names:
+            return
+        unknown = [name for name in request.query_params if name not in self._query_names]
+        if unknown:
+            raise validation_problem(
+                [{"type": "extra_forbidden", "loc": ("query", name)} for name in unknown]
+            )
 
     @classmethod
     def security_scheme(cls) -> dict[str, Any]:
@@ -53,6 +76,7 @@ class GuardedRoute(APIRoute):
         async def handler(request: Request) -> Response:
             try:
                 await self.admit(request)
+                self._check_query(request)
                 if request.method in _METHODS_WITH_BODY and self.body_field is not None:
                     request = await StrictRequest.read(request)
                 return await inner(request)

@@ -56,6 +56,29 @@ def test_a_reseller_is_added_credited_and_given_a_key_each_act_audited(
     assert "smm_live_" not in "".join(act.body for act in acts)
 
 
+def test_what_was_set_for_a_reseller_and_what_moved_its_money_is_read_back(shell: Shell) -> None:
+    reseller = add_reseller(shell)
+    shell("credits", "add", reseller, "10.50", "--note", "wire 17")
+    shell("credits", "add", reseller, "-0.50", "--note", "too much")
+
+    shown = dict(
+        re.split(r"\s{2,}", line, maxsplit=1)
+        for line in shell("resellers", "show", reseller).out.splitlines()[2:]
+        if "  " in line
+    )
+    [_, back, put] = shell(
+        "resellers", "transactions", reseller, "--kind", "credit"
+    ).out.splitlines()
+
+    assert (shown["id"], shown["plan"], shown["balance"]) == (reseller, "standard", "10.00 USD")
+    assert re.fullmatch(r"every other group \d+", shown["requests a minute"])
+    assert back.split()[1:] == ["credit", "-0.50", "10.00", "too", "much"]
+    assert put.split()[1:] == ["credit", "10.50", "10.50", "wire", "17"]
+    none = shell("resellers", "transactions", reseller, "--kind", "order_hold")
+    assert (none.code, none.out) == (0, "none\n")
+    assert shell("resellers", "show", "rsl_nope").code == 1
+
+
 def test_a_credit_can_be_taken_out_again_and_never_more_than_is_there(shell: Shell) -> None:
     reseller = add_reseller(shell)
     shell("credits", "add", reseller, "10.00", "--note", "too much")
@@ -113,6 +136,9 @@ def test_a_revoked_key_stays_revoked(shell: Shell) -> None:
     [_, listed] = shell("keys", "list", reseller).out.splitlines()
     assert listed.split()[:3] == [key, "shop", "live"]
     assert len(re.findall(r"\d{4}-\d\d-\d\dT", listed)) == 2  # made and revoked
+    other = ("keys", "make", reseller, "--name", "try", "--scope", "claims", "--mode", "test")
+    test_key = shell(*other).out.split()[0]
+    assert shell("keys", "revoke", reseller, test_key).code == 0
 
 
 def test_an_operator_is_added_with_a_key_that_is_shown_once(shell: Shell) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.catalog import service as catalog
+from app.catalog import offering
 from app.cli.refusals import CommandFailed
 from app.cli.stack.assortment import ASSORTMENT
 from app.cli.stack.seed import (
@@ -80,7 +80,7 @@ async def test_the_services_are_on_sale_under_ids_that_an_example_can_name(
         for _ in range(2):
             await ensure_services(session, routed_to(provider), operator_id=operator.id)
 
-        offers = await catalog.offers(session, [1, 2, 3, 4, 5])
+        offers = await offering.offers(session, [1, 2, 3, 4, 5])
 
     assert list(offers) == [1, 2, 3, 4, 5]
     assert all(offer.on_sale and len(offer.routes) == 1 for offer in offers.values())
@@ -96,7 +96,7 @@ async def test_a_simulator_of_a_lost_data_folder_makes_way_for_the_one_that_runs
         new = await ensure_provider(session, runtime.keys, SeedProvider("New", "http://x", "k"))
         await ensure_services(session, routed_to(new), operator_id=operator.id)
 
-        offers = await catalog.offers(session, [1])
+        offers = await offering.offers(session, [1])
 
     assert [route.provider_id for route in offers[1].routes] == [new.id]
 

@@ -25,7 +25,7 @@ from app.core.money import (
     refund_rounded_down,
     sold_for_rounded_up,
 )
-from app.orders.settlement import Bought, End, settle
+from app.orders.endings import Bought, End, settle
 from app.providers.protocol import Progress, ProviderState
 from app.providers.reading import micros_down, micros_up
 from app.schedules.pricing import share_of

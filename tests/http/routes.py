@@ -173,7 +173,6 @@ def _codes(operation: dict[str, Any]) -> Iterator[str]:
 RESELLERS: Final = tuple(_walk("openapi.yaml", RESELLER_ROUTERS))
 OPERATORS: Final = tuple(_walk("openapi-operator.yaml", OPERATOR_ROUTERS))
 EVERY: Final = RESELLERS + OPERATORS
-BY_OPERATION: Final = {guarded.operation: guarded for guarded in EVERY}
 
 
 def that_refuse(code: str, *, among: tuple[Guarded, ...] = EVERY) -> list[Any]:

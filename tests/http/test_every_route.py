@@ -205,6 +205,20 @@ async def test_a_parameter_that_breaks_its_rule_is_refused_by_its_name(
     assert pointers(problem(answer, 422, "validation-failed")) == [name]
 
 
+@pytest.mark.parametrize("guarded", [g for g in EVERY if "cursor-invalid" in g.refuses], ids=str)
+async def test_a_filter_that_a_list_does_not_have_is_refused_by_its_name(
+    guarded: Guarded, client: httpx.AsyncClient, world: World
+) -> None:
+    caller = await good_caller(world, guarded)
+
+    answer = await client.get(
+        guarded.path(), params={"limit": "1", "misspelt": "CANARY"}, headers=caller.headers
+    )
+
+    assert pointers(problem(answer, 422, "validation-failed")) == ["misspelt"]
+    assert "CANARY" not in answer.text
+
+
 @pytest.mark.parametrize("guarded", that_refuse("not-found"))
 async def test_under_an_absent_id_there_is_nothing(
     guarded: Guarded, client: httpx.AsyncClient, world: World

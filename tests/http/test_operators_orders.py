@@ -14,6 +14,7 @@ from app.ledger.service import Balance
 from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import OperatorCaller, ResellerCaller, RouteTo, World
 from tests.http.problems import pointers, problem
+from tests.http.routes import ABSENT
 from tests.http.test_reads import walk
 
 HELD = Balance(Money.parse("9.00"), Money.parse("1.00"))
@@ -89,6 +90,28 @@ class TestLooking:
         assert pointers(problem(answer, 422, "validation-failed")) == ["state"]
         assert "c4n4ry" not in answer.text
 
+    @pytest.mark.refuses("operatorListOrders", "invalid-input")
+    async def test_an_order_leads_to_its_reseller_and_a_reseller_to_its_orders(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service()
+        one, other = await world.reseller(), await world.reseller()
+        orders = [await world.order(whose, service) for whose in (one, other, one)]
+
+        path = "/v1/operator/orders"
+        listed = await walk(client, operator, path, 1, reseller_id=one.id)
+        assert [order["id"] for order in listed] == [orders[2]["id"], orders[0]["id"]]
+        assert await walk(client, operator, path, 1, reseller_id=one.id, state="on_hold") == []
+        told = await detail(client, operator, orders[1])
+        assert told["reseller_id"] == other.id
+        account = f"/v1/operator/resellers/{other.id}"
+        read = (await client.get(account, headers=operator.headers)).json()
+        assert read["books"]["live"] == told["order"]["book_id"]
+        for odd in (ABSENT["reseller_id"], "c4n4ry", ""):
+            answer = await client.get(path, params={"reseller_id": odd}, headers=operator.headers)
+            assert pointers(problem(answer, 422, "invalid-input")) == ["reseller_id"]
+            assert "c4n4ry" not in answer.text
+
 
 class TestHolding:
     @pytest.mark.refuses("operatorReleaseOrder", "order-state-conflict")
@@ -98,7 +121,8 @@ class TestHolding:
         operator, provider = await world.operator(), await world.provider(simulator=simulator)
         reseller = await world.reseller()
         order = await world.order(reseller, await world.service(routes=[provider]))
-        problem(await post(client, operator, order, "release"), 409, "order-state-conflict")
+        early = problem(await post(client, operator, order, "release"), 409, "order-state-conflict")
+        assert early["detail"] == "Only an order on hold can be released; this is queued"
 
         held = await post(client, operator, order, "hold", {"reason": "under review"})
         again = await post(client, operator, order, "hold", {"reason": "under review"})
@@ -127,7 +151,8 @@ class TestHolding:
         held = await post(client, operator, order, "hold", {"reason": "r"})
         canceled = await post(client, operator, order, "cancel", {"reason": "r"})
 
-        problem(held, 409, "order-state-conflict")
+        told = problem(held, 409, "order-state-conflict")["detail"]
+        assert told == "Only a queued order can be held; this one is in_progress"
         problem(canceled, 409, "order-not-cancelable")
 
     async def test_a_held_order_can_be_canceled_and_its_money_returns(
@@ -297,8 +322,10 @@ class TestResolving:
             client, operator, queued, "resolve", {"outcome": "written_off", "reason": "r"}
         )
 
-        problem(by_hand, 409, "order-state-conflict")
-        problem(not_hanging, 409, "order-state-conflict")
+        told = problem(by_hand, 409, "order-state-conflict")["detail"]
+        assert told == "Only an order in needs_review ends so; this one is unknown"
+        told = problem(not_hanging, 409, "order-state-conflict")["detail"]
+        assert told.endswith("unknown or in needs_review can be resolved; this one is queued")
 
     @pytest.mark.refuses("operatorResolveOrder", "invalid-input")
     @pytest.mark.parametrize("remains", [None, 1000, 1001, 2**63, 10**400])

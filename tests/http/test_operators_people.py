@@ -75,7 +75,9 @@ class TestResellers:
         read = await client.get(
             f"/v1/operator/resellers/{reseller['id']}", headers=operator.headers
         )
-        assert read.json() == reseller
+        told = read.json()
+        assert reseller == {name: told[name] for name in reseller}
+        assert (told["plan"]["code"], told["plan"]["limits_per_minute"]) == ("standard", {})
         revoked = await client.delete(
             f"/v1/operator/resellers/{reseller['id']}/api-keys/{key.json()['id']}",
             headers=operator.headers,
@@ -227,6 +229,35 @@ class TestCredits:
             f"/v1/operator/resellers/{reseller.id}/balance", headers=operator.headers
         )
         assert read.json()["balance"]["amount"] == "6.000001"
+
+    async def test_what_was_given_is_read_back_among_what_moved_the_money(
+        self, client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, reseller = await world.operator(), await world.reseller(balance="1.00")
+        path = f"/resellers/{reseller.id}"
+        await post(client, operator, f"{path}/credits", {"amount": "5.00", "note": "wire 7"})
+        await world.order(reseller)
+
+        support = await world.operator(roles=[Role.SUPPORT])
+        url = f"/v1/operator{path}/transactions"
+        every = await walk(client, support, url, 1)
+        given = await walk(client, support, url, 1, kind="credit")
+
+        assert every == await walk(client, reseller, "/v1/transactions", 100)
+        assert every[0]["kind"] == "order_hold"
+        assert given == every[1:]
+        assert (given[0]["amount"]["amount"], given[0]["note"]) == ("5.00", "wire 7")
+
+    async def test_the_limits_of_a_plan_are_read_where_its_reseller_is(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime
+    ) -> None:
+        operator, reseller = await world.operator(), await world.reseller(limits={"orders": 7})
+
+        path = f"/v1/operator/resellers/{reseller.id}"
+        plan = (await client.get(path, headers=operator.headers)).json()["plan"]
+
+        default = runtime.settings.rate_limit_default_per_minute
+        assert (plan["limits_per_minute"], plan["default_per_minute"]) == ({"orders": 7}, default)
 
     @pytest.mark.refuses("operatorCreateCredit", "idempotency-key-reused")
     async def test_one_key_does_not_serve_two_accounts_or_amounts(

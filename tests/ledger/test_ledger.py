@@ -21,7 +21,7 @@ from app.ledger.errors import (
 )
 from app.ledger.models import AccountKind, JournalKind
 from app.ledger.service import Balance, WalletLine
-from app.orders import service as orders
+from app.orders import placing
 from app.orders.pricing import NewOrder
 from app.providers.forms import OrderForm
 from tests.fixtures.world import World
@@ -287,7 +287,9 @@ class TestInParallel:
         async def try_to_place() -> str:
             try:
                 async with runtime.uow.begin() as session:
-                    await orders.place(session, runtime.keys, reseller.book_id, wanted, actor=ACTOR)
+                    await placing.place(
+                        session, runtime.keys, reseller.book_id, wanted, actor=ACTOR
+                    )
             except InsufficientFunds:
                 return "refused"
             return "placed"

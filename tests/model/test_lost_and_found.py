@@ -41,13 +41,13 @@ from app.orders import (
     follow,
     holding,
     outcomes,
+    placing,
     provider_lists,
     reconciling,
     resolving,
     restored,
     sweeping,
 )
-from app.orders import service as orders
 from app.orders.dispatch import Batch, Handover
 from app.orders.errors import OrderStateConflict
 from app.orders.follow import Poll
@@ -277,7 +277,7 @@ class LostAndFound(RuleBasedStateMachine):
         item = NewOrder(self.services[service].id, OrderForm(link=address, quantity=QUANTITY))
         keys = self.play.runtime.keys
         placed = self.play.attempt(
-            lambda session: orders.place(session, keys, self.book, item, actor=ACTOR)
+            lambda session: placing.place(session, keys, self.book, item, actor=ACTOR)
         )
         if isinstance(placed, Order):
             assert placed.id not in self.given

@@ -39,7 +39,17 @@ from app.core.settings import Settings
 from app.core.work import Lease
 from app.ledger import service as ledger
 from app.ledger.errors import InsufficientFunds, SpendingStopped
-from app.orders import canceling, dispatch, follow, holding, outcomes, resolving, runs, sweeping
+from app.orders import (
+    canceling,
+    dispatch,
+    follow,
+    holding,
+    outcomes,
+    placing,
+    resolving,
+    runs,
+    sweeping,
+)
 from app.orders import service as orders
 from app.orders.dispatch import Batch
 from app.orders.errors import (
@@ -190,7 +200,7 @@ class Platform(RuleBasedStateMachine):
         form = OrderForm(link=self._link(), quantity=None if is_package else quantity)
         item = NewOrder(sold.id, form)
         answer = self.play.attempt(
-            lambda session: orders.place(session, self.play.runtime.keys, owner, item, actor=ACTOR)
+            lambda session: placing.place(session, self.play.runtime.keys, owner, item, actor=ACTOR)
         )
         if not self._may_take(owner, charge, answer):
             return []

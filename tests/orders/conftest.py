@@ -15,7 +15,7 @@ from app.core import work
 from app.core.audit import Actor
 from app.core.runtime import Runtime
 from app.core.work import WorkRow
-from app.orders import dispatch, follow, outcomes, reconciling
+from app.orders import dispatch, follow, outcomes, placing, reconciling
 from app.orders import service as orders
 from app.orders.dispatch import Batch, Handover
 from app.orders.follow import Poll
@@ -125,7 +125,7 @@ class Desk:
             for _ in range(count)
         ]
         async with self.runtime.uow.begin() as session:
-            placed = await orders.place_batch(
+            placed = await placing.place_batch(
                 session, self.runtime.keys, reseller.book_id, items, actor=RESELLER
             )
         return [one.id for one in placed if isinstance(one, Order)]

@@ -36,6 +36,7 @@ from app.orders import (
 from app.orders import service as orders
 from app.orders.conceding import Concession
 from app.orders.dispatch import Batch
+from app.orders.endings import End
 from app.orders.errors import (
     IllegalMoveError,
     OrderIsPolled,
@@ -46,7 +47,7 @@ from app.orders.follow import POLL_MIN, Poll
 from app.orders.hand_settlement import Settlement
 from app.orders.judging import ABSENCE_AFTER
 from app.orders.service import DISPATCH, FOLLOW
-from app.orders.settlement import End, end_order
+from app.orders.settlement import end_order
 from app.orders.states import ENDED, MOVES, RUNNING, Move, OrderState
 from app.providers.protocol import (
     Accepted,

@@ -12,8 +12,7 @@ from app.catalog.models import Service
 from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.runtime import Runtime
-from app.orders import dispatch, link_locks, outcomes, resolving, sweeping
-from app.orders import service as orders
+from app.orders import dispatch, link_locks, outcomes, placing, resolving, sweeping
 from app.orders.dispatch import Batch
 from app.orders.errors import LinkBusy
 from app.orders.hand_settlement import Settlement
@@ -309,7 +308,7 @@ async def test_a_service_that_refuses_a_busy_link_says_nothing_of_the_order_that
     another, body = await world.reseller(), OrderForm(link=LINK, quantity=10)
     async with desk.runtime.uow.begin() as session:
         with pytest.raises(LinkBusy) as caught:
-            await orders.place(
+            await placing.place(
                 session,
                 desk.runtime.keys,
                 another.book_id,
@@ -350,7 +349,7 @@ async def test_however_many_place_and_take_at_once_one_order_at_a_time_runs_on_a
         form = OrderForm(link=LINK, quantity=service.min_quantity)
         item = NewOrder(service.id, form)
         async with runtime.uow.begin() as session:
-            made = await orders.place_batch(
+            made = await placing.place_batch(
                 session, runtime.keys, resellers[index].book_id, [item] * 3, actor=RESELLER
             )
         assert all(isinstance(one, Order) for one in made)

@@ -19,7 +19,6 @@ from tests.fixtures.world import OperatorCaller, ResellerCaller, World
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 WEEK = timedelta(hours=168)
-WINDOW_EDGE = WEEK + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.db import Session
 from app.core.runtime import Runtime
-from app.orders.settlement import EXPIRED, PAUSED_BY_PROVIDER
+from app.orders.endings import EXPIRED, PAUSED_BY_PROVIDER
 from app.orders.states import OrderState
 from app.schedules.states import PAIRS, PanelStatus, ScheduleState, panel_status, public_status
 from tests.fixtures.world import World

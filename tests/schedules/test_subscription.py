@@ -12,8 +12,8 @@ from app.catalog.models import Service
 from app.core.clock import Clock
 from app.core.money import ZERO, Money
 from app.orders import canceling, runs
+from app.orders.endings import EXPIRED, Bought, Decision, End, Review, settle
 from app.orders.models import Order
-from app.orders.settlement import EXPIRED, Bought, Decision, End, Review, settle
 from app.orders.states import Move, OrderState
 from app.providers.aftercare import CancelRefused
 from app.providers.forms import ServiceType

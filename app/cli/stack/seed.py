@@ -101,7 +101,7 @@ async def ensure_reseller(session: Session, wanted: SeedReseller) -> Book:
             session,
             actor(),
             "reseller.create",
-            resellers.public_reseller_id(reseller.id),
+            f"reseller:{resellers.public_reseller_id(reseller.id)}",
             {"why": "seed"},
         )
     book = await resellers.book_of(session, reseller.id, Mode.LIVE)

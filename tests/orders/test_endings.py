@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.money import ZERO, Money
-from app.orders.settlement import (
+from app.orders.endings import (
     AskAgain,
     Bought,
     Decision,
