@@ -23,7 +23,7 @@ ON_THE_WIRE_MAX: Final = timedelta(hours=1)
 REPAID_WITHIN_MAX: Final = timedelta(days=1)
 """So long after an order's end its provider may take to pay back what it did not deliver."""
 
-_ON_OUR_WORD: Final = ("refund_claim", "written_off")
+_ON_OUR_WORD: Final = ("refund_claim", "written_off", "settled_by_hand")
 """The reasons of orders that ended without their provider's word."""
 
 _OPEN: Final = Statement(
