@@ -306,7 +306,7 @@ SELECT 'lease-not-freed', w.kind || '/' || w.ref, coalesce(w.lease_until::text, 
     WHERE w.lease_until < clock_timestamp() - interval '5 minutes'
        -- Or it never will be: no lease is as long as an hour, and each has an end.
        OR w.lease_until > clock_timestamp() + interval '1 hour'
-       OR (w.lease_token IS NULL) <> (w.lease_until IS NULL)
+       OR (w.lease_token IS NOT NULL AND w.lease_until IS NULL)
 UNION ALL
 SELECT 'work-in-wrong-lane', w.kind || '/' || w.ref, w.lane
     FROM work w

@@ -452,6 +452,7 @@ class TestUpkeep:
         assert now < left["measure"][1] <= now + timedelta(seconds=10)
         assert left["cancel_stale"][1] > now
 
+    @pytest.mark.violates("work-in-wrong-lane")
     @pytest.mark.committing
     async def test_a_full_ledger_check_under_way_does_not_hold_up_the_sweep(
         self, worker: Worker, runtime: Runtime, clock: Clock, monkeypatch: pytest.MonkeyPatch
