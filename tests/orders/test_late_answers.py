@@ -177,3 +177,30 @@ async def test_where_it_is_written_off_its_provider_is_asked_to_stop(
     assert (order.refunded, order.cancel_state) == (order.charge, "requested")
     assert (await desk.attempt(order_id)).state == "accepted"
     assert set(await desk.work_of(order_id)) == {"cancel", "follow"}
+
+
+@pytest.mark.parametrize("by_claim", [False, True])
+async def test_where_it_was_written_off_before_its_provider_is_asked_to_stop_all_the_same(
+    late: Late, desk: Desk, *, by_claim: bool
+) -> None:
+    provider = await desk.world.provider()
+    placed = await desk.world.order(service=await desk.world.service(routes=[provider]))
+    stopped = await desk.send(provider)
+    await late.worker.lose_leases()
+    await late.worker.upkeep()
+    async with desk.runtime.uow.begin() as session:
+        order = await orders.lock(session, placed["id"])
+        if by_claim:
+            whole = Concession(new_id(), Money(order.charge), OPERATOR, {})
+            await conceding.end_running(session, order, whole)
+        else:
+            await resolving.write_off(session, order.id, actor=OPERATOR, reason="enough")
+
+    await late.hear(stopped)
+    await late.worker.upkeep()
+
+    order = await late.row(order.id)
+    assert (order.provider_order_id, order.cancel_state) == ("77", "requested")
+    assert (order.state, order.refunded) == ("canceled", order.charge)
+    assert (await desk.attempt(order.id)).state == "accepted"
+    assert set(await desk.work_of(order.id)) == {"cancel", "follow"}
