@@ -152,6 +152,12 @@ SELECT 'attempts-two-live', order_id::text, count(*)::text
       AND order_id IN (SELECT id FROM touched_order)
     GROUP BY order_id HAVING count(*) > 1
 UNION ALL
+SELECT 'order-taken-twice', o.id::text, string_agg(DISTINCT e.provider_order_id, ' and ')
+    FROM touched_order o
+    JOIN attempts t ON t.order_id = o.id
+    JOIN provider_evidence e ON e.attempt_id = t.id AND e.provider_order_id IS NOT NULL
+    GROUP BY o.id HAVING count(DISTINCT t.id) > 1
+UNION ALL
 SELECT 'order-without-attempt', o.id::text, o.state
     FROM orders o
     WHERE o.state IN ('submitting', 'unknown', 'in_progress') AND NOT EXISTS (

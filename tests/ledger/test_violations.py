@@ -204,6 +204,14 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
             " rate_to_ours_micros, outcome, started_at FROM attempts WHERE order_id = :running",
         )
     ],
+    "order-taken-twice": [
+        (
+            LIVE_ATTEMPT.replace(":queued, 1", ":running, 2").replace("'sending'", "'absent'"),
+            "INSERT INTO provider_evidence (attempt_id, provider_order_id, answer, at)"
+            " SELECT id, 'x', '{}', started_at FROM attempts WHERE order_id = :running"
+            " AND number = 2",
+        )
+    ],
     "order-without-attempt": [("UPDATE attempts SET state = 'absent' WHERE order_id = :running",)],
     "attempt-contradicts-order": [
         (LIVE_ATTEMPT,),
