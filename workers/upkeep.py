@@ -219,7 +219,11 @@ async def drain_upkeep(context: WorkerContext, lane: str) -> None:
     """Do the tasks that are due, each in a transaction of its own."""
 
     async def one(leased: Lease, ref: str) -> None:
-        task = TASKS[ref]
+        task = TASKS.get(ref)
+        if task is None:
+            # Promised by a newer version of us: one of its workers does it.
+            await _put_back(context, ref, RETRY_AFTER)
+            return
 
         async def transaction(session: Session) -> None:
             if leased.lane != task.lane:

@@ -433,6 +433,18 @@ class TestUpkeep:
             await promise_tasks(session)
             assert await work.due_lanes(session, UPKEEP) == ["main"]
 
+    async def test_a_task_of_a_newer_version_is_left_to_it(
+        self, worker: Worker, runtime: Runtime
+    ) -> None:
+        async with runtime.uow.begin() as session:
+            await work.put(session, UPKEEP, "of-tomorrow")
+        await worker.upkeep()
+        async with runtime.uow.begin() as session:
+            held = await work.leased_count(session, UPKEEP, work.MAIN_LANE)
+            due = await work.due_times(session, UPKEEP, ["of-tomorrow"])
+        assert held == 0
+        assert due["of-tomorrow"] > runtime.clock.now()
+
     async def test_one_task_that_fails_keeps_no_other_from_its_turn(
         self, worker: Worker, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
