@@ -34,12 +34,15 @@ async def check_room(session: Session, book_id: UUID, public: str) -> UUID:
 
 
 async def attach(session: Session, claim_id: UUID, file: StoredFile, *, actor: Actor) -> StoredFile:
-    """A stored file becomes evidence, and its hash a part of the claim. Raises what `check_room`
-    raises.
+    """A stored file becomes evidence, and its hash a part of the claim. May be run again: what is
+    evidence already is not told anew. Raises what `check_room` raises.
     """
     claim = await repository.lock(session, claim_id)
     if claim is None:
         raise NotFound
+    for known in await of_claim(session, claim_id):
+        if known.id == file.id:
+            return known
     service.refuse_closed(claim)
     attached = await files.attach(session, file, REF_TYPE, str(claim_id), at_most=FILES_MAX)
     if attached.id == file.id:
