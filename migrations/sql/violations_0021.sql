@@ -115,7 +115,7 @@ SELECT 'money-of-another-book', p.journal_id::text, p.amount || ' for ' || p.ord
 UNION ALL
 SELECT 'answer-without-order', k.owner || ' ' || k.key, k.location
     FROM idempotency_keys k
-    WHERE (since IS NULL OR k.created_at >= since) AND k.location ~ '^/v1/orders/[0-9]+$'
+    WHERE (since IS NULL OR k.created_at >= since) AND k.location ~ '^/v1/orders/[0-9]{1,18}$'
       AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = substring(k.location FROM 12)::bigint)
       AND NOT EXISTS (SELECT 1 FROM schedules s WHERE s.id = substring(k.location FROM 12)::bigint)
 UNION ALL
@@ -315,9 +315,10 @@ SELECT 'lease-not-freed', w.kind || '/' || w.ref, coalesce(w.lease_until::text, 
        OR (w.lease_token IS NOT NULL AND w.lease_until IS NULL)
 UNION ALL
 SELECT 'work-in-wrong-lane', w.kind || '/' || w.ref, w.lane
-    FROM work w
-    LEFT JOIN orders o ON w.kind IN ('follow', 'cancel') AND o.id::text = w.ref
-    LEFT JOIN refills r ON w.kind IN ('refill', 'refill_follow') AND r.id::text = w.ref
+    FROM (SELECT kind, ref, lane, CASE WHEN ref ~ '^[0-9]{1,18}$' THEN ref::bigint END AS number
+          FROM work) w
+    LEFT JOIN orders o ON w.kind IN ('follow', 'cancel') AND o.id = w.number
+    LEFT JOIN refills r ON w.kind IN ('refill', 'refill_follow') AND r.id = w.number
     WHERE (w.kind IN ('dispatch', 'reconcile') AND w.lane <> 'main'
            AND NOT EXISTS (SELECT 1 FROM providers p WHERE p.id::text = w.lane))
        -- Another provider would be asked about an id that is not its own.
