@@ -156,6 +156,8 @@ SELECT 'order-taken-twice', o.id::text, string_agg(DISTINCT e.provider_order_id,
     FROM touched_order o
     JOIN attempts t ON t.order_id = o.id
     JOIN provider_evidence e ON e.attempt_id = t.id AND e.provider_order_id IS NOT NULL
+    -- Nothing undoes it: it is told for a month.
+    WHERE o.ended_at IS NULL OR o.ended_at > clock_timestamp() - interval '30 days'
     GROUP BY o.id HAVING count(DISTINCT t.id) > 1
 UNION ALL
 SELECT 'order-without-attempt', o.id::text, o.state
