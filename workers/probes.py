@@ -7,7 +7,7 @@ from uuid import UUID
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.work import Lease
-from app.providers.protocol import ProviderBalance, ProviderUnreachable
+from app.providers.protocol import ProviderBalance, ProviderUnreachable, TroubleKind
 from app.providers.registry import get_adapter
 from app.supply import probing
 from app.supply import service as supply
@@ -32,7 +32,7 @@ async def drain_probe(context: WorkerContext, lane: str) -> None:
 
 
 async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> None:
-    """Learn a provider's balance; an answer closes its breaker, silence opens it again."""
+    """Learn a provider's balance; any answer closes its breaker, silence opens it again."""
     runtime, scale = context.runtime, context.settings.time_scale
 
     async def begin(session: Session) -> Probe | None:
@@ -52,11 +52,13 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
         return
     adapter = get_adapter(probe.account.adapter, context.wire)
     balance: ProviderBalance | None = None
-    wait: float | None = None
+    answered, wait = True, None
     try:
         with counted(probe.provider_name, "balance"):
             balance = await adapter.balance(probe.account)
     except ProviderUnreachable as trouble:
+        # A page may be from whoever stands before the provider: an order tried on it would be lost.
+        answered = trouble.answered and trouble.kind is not TroubleKind.UNREADABLE
         wait = trouble.retry_after_seconds
         log.info("probe_failed", provider=probe.provider_name, why=str(trouble))
 
@@ -68,6 +70,7 @@ async def _probe(context: WorkerContext, leased: Lease, provider_id: UUID) -> No
             balance,
             time_scale=scale,
             call=probe.call,
+            answered=answered,
             retry_after_seconds=wait,
             asking=probe.asking,
         )

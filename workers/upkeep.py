@@ -16,7 +16,7 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from app.files.service import COLLECT
 from app.ledger import service as ledger
-from app.orders import estimates, lateness, link_locks, sweeping
+from app.orders import estimates, lateness, link_locks, resolving, sweeping
 from app.orders import gauges as order_gauges
 from app.orders.canceling import CANCEL
 from app.orders.refill_asking import sweep_refills
@@ -80,6 +80,13 @@ async def cancel_stale(context: WorkerContext, session: Session) -> None:
     canceled = await sweeping.cancel_stale(session, queued_days_max=days)
     if canceled:
         log.warning("stale_orders_canceled", orders=canceled, after_days=days)
+
+
+async def stop_told_late(_context: WorkerContext, session: Session) -> None:
+    """Have providers stop what was given up before they told that they have it."""
+    stopped = await resolving.stop_told_late(session)
+    if stopped:
+        log.warning("given_up_orders_were_taken", orders=stopped)
 
 
 async def free_links(_context: WorkerContext, session: Session) -> None:
@@ -186,6 +193,7 @@ TASKS: Final[dict[str, Task]] = {
         check_ledger_in_full, timedelta(days=1), "check_ledger_in_full", CHECK_LEASE_SECONDS
     ),
     "cancel_stale": Task(cancel_stale, timedelta(minutes=10)),
+    "stop_told_late": Task(stop_told_late, timedelta(minutes=1)),
     "flag_late": Task(flag_late, timedelta(minutes=1)),
     "free_links": Task(free_links, timedelta(minutes=1)),
     "forget_keys": Task(forget_keys, timedelta(minutes=10)),
@@ -211,7 +219,11 @@ async def drain_upkeep(context: WorkerContext, lane: str) -> None:
     """Do the tasks that are due, each in a transaction of its own."""
 
     async def one(leased: Lease, ref: str) -> None:
-        task = TASKS[ref]
+        task = TASKS.get(ref)
+        if task is None:
+            # Promised by a newer version of us: one of its workers does it.
+            await _put_back(context, ref, RETRY_AFTER)
+            return
 
         async def transaction(session: Session) -> None:
             if leased.lane != task.lane:

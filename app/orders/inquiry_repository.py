@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -15,7 +15,7 @@ from app.core.statements import Row, Statement
 from app.core.uow import now_of
 from app.orders.inquiry_models import Inquiry
 from app.orders.inquiry_states import ResolvedBy
-from app.orders.models import Attempt, Order
+from app.orders.models import Attempt, Order, ProviderEvidence
 from app.orders.states import LISTENED_FOR_MAX, POSSIBLY_LIVE, AttemptState, OrderState
 
 ON_THE_WIRE_MAX: Final = timedelta(hours=1)
@@ -23,7 +23,7 @@ ON_THE_WIRE_MAX: Final = timedelta(hours=1)
 REPAID_WITHIN_MAX: Final = timedelta(days=1)
 """So long after an order's end its provider may take to pay back what it did not deliver."""
 
-_ON_OUR_WORD: Final = ("refund_claim", "written_off")
+_ON_OUR_WORD: Final = ("refund_claim", "written_off", "settled_by_hand")
 """The reasons of orders that ended without their provider's word."""
 
 _OPEN: Final = Statement(
@@ -62,6 +62,32 @@ async def resolve(session: Session, order_id: int, by: ResolvedBy) -> None:
         .values(resolved_by=by, resolved_at=now_of(session))
         .execution_options(synchronize_session=False)
     )
+
+
+async def told_after_giving_up(
+    session: Session, reasons: Collection[str], *, since: datetime, limit: int
+) -> Sequence[int]:
+    """Orders whose search ended since a moment without an id, for one of these reasons, though an
+    answer to the attempt carries one by now.
+    """
+    carried = exists().where(
+        ProviderEvidence.attempt_id == Inquiry.attempt_id,
+        ProviderEvidence.provider_order_id.is_not(None),
+    )
+    return (
+        await session.scalars(
+            select(Inquiry.order_id)
+            .join(Order, Order.id == Inquiry.order_id)
+            .where(
+                Inquiry.resolved_at >= since,
+                Order.reason.in_(reasons),
+                Order.provider_order_id.is_(None),
+                carried,
+            )
+            .order_by(Inquiry.order_id)
+            .limit(limit)
+        )
+    ).all()
 
 
 _CHARGES: Final = Statement(

@@ -117,9 +117,10 @@ async def record_refills(
     """Move each refill by what was said of it.
 
     What the sweeper has called unknown meanwhile is still moved: the token on the refill says that
-    this is the answer to its question. May be run again: what has moved on is passed over.
+    this is the answer to its question. May be run again: what has moved on is passed over, and the
+    provider is judged only by what the lease still holds, and so once.
     """
-    await work.lock_held(session, batch.lease, batch.lease.refs)
+    held = await work.lock_held(session, batch.lease, batch.lease.refs)
     given = {
         i: said.provider_refill_id for i, said in outcomes.items() if isinstance(said, RefillTaken)
     }
@@ -132,7 +133,8 @@ async def record_refills(
     ]
     for refill in refills:
         await _record(session, batch, refill, outcomes[refill.id], in_use=in_use)
-    await _judge_provider(session, batch, [outcomes[refill.id] for refill in refills])
+    judged = [outcomes[refill.id] for refill in refills if str(refill.id) in held]
+    await _judge_provider(session, batch, judged)
 
 
 async def _in_use(session: Session, batch: RefillBatch, given: Mapping[int, str]) -> set[str]:

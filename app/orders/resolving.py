@@ -14,6 +14,7 @@ from app.orders import (
     evidence_repository,
     hold_repository,
     inquiries,
+    inquiry_repository,
     link_locks,
     repository,
     restore_repository,
@@ -33,10 +34,15 @@ from app.orders.service import (
     promise_dispatch,
 )
 from app.orders.settlement import end_order
-from app.orders.states import AttemptState, Move, OrderState
+from app.orders.states import ENDED, LISTENED_FOR_MAX, AttemptState, Move, OrderState
 
 RECONCILER: Final = Actor("system", "reconcile")
 UNRESOLVED: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
+WRITTEN_OFF: Final = "written_off"
+GIVEN_UP: Final = (WRITTEN_OFF, "refund_claim")
+"""The reasons of orders whose money went back though their provider may have them."""
+
+STOPPED_AT_ONCE_MAX: Final = 100
 
 
 async def hand_over(session: Session, order_id: int, why: str) -> None:
@@ -214,29 +220,50 @@ async def write_off(
     told = await _told(session, order)
     await inquiries.end(session, order_id, by)
     end = End(Move.WRITE_OFF, OrderState.CANCELED, Money(order.charge), order.remains)
-    await end_order(session, order, end, actor, reason="written_off", data={"why": reason})
+    await end_order(session, order, end, actor, reason=WRITTEN_OFF, data={"why": reason})
     if told is not None:
-        await _keep_id(session, order_id, *told, actor)
-    ended = await get(session, order_id)
-    if ended.provider_id is None or ended.provider_order_id is None:
-        return ended
-    await ask_to_stop(session, ended, ended.provider_id, actor=actor)
-    await listen(session, ended, ended.provider_id)
+        await _keep_id(session, await get(session, order_id), *told, actor)
+    await _stop(session, await get(session, order_id), actor)
     return await get(session, order_id)
 
 
+async def stop_told_late(session: Session) -> int:
+    """Have stopped what was ended on our own word before the answer came that tells under which id
+    its provider has it; how many.
+    """
+    since = now_of(session) - LISTENED_FOR_MAX
+    ids = await inquiry_repository.told_after_giving_up(
+        session, GIVEN_UP, since=since, limit=STOPPED_AT_ONCE_MAX
+    )
+    await work.lock_refs(session, [str(order_id) for order_id in ids])
+    stopped = 0
+    for order in await repository.lock_many(session, ids, *ENDED):
+        told = await _told(session, order)
+        if told is not None:
+            await _keep_id(session, order, *told, RECONCILER)
+            await _stop(session, await get(session, order.id), RECONCILER)
+            stopped += 1
+    return stopped
+
+
+async def _stop(session: Session, ended: Order, actor: Actor) -> None:
+    if ended.provider_id is not None and ended.provider_order_id is not None:
+        await ask_to_stop(session, ended, ended.provider_id, actor=actor)
+        await listen(session, await get(session, ended.id), ended.provider_id)
+
+
 async def _keep_id(
-    session: Session, order_id: int, attempt: Attempt, given: str, actor: Actor
+    session: Session, order: Order, attempt: Attempt, given: str, actor: Actor
 ) -> None:
-    """Under this id the provider has an order that was written off."""
+    """Under this id the provider has an order that was ended without its word."""
     await attempt_repository.end(
         session, attempt.id, AttemptState.ACCEPTED, outcome="written off", provider_order_id=given
     )
     await repository.note(
         session,
-        order_id,
+        order.id,
         "observation",
-        source=OrderState.CANCELED,
+        source=OrderState(order.state),
         actor=actor,
         data={"after_end": True, "provider_order_id": given},
         values={"provider_id": attempt.provider_id, "provider_order_id": given},

@@ -34,14 +34,16 @@ async def check_room(session: Session, book_id: UUID, public: str) -> UUID:
 
 
 async def attach(session: Session, claim_id: UUID, file: StoredFile, *, actor: Actor) -> StoredFile:
-    """A stored file becomes evidence, and its hash a part of the claim. Raises what `check_room`
-    raises. May be run again: a file that is there already is not told of anew.
+    """A stored file becomes evidence, and its hash a part of the claim. May be run again: what is
+    evidence already is not told anew. Raises what `check_room` raises.
     """
     claim = await repository.lock(session, claim_id)
     if claim is None:
         raise NotFound
+    there = {known.id: known for known in await of_claim(session, claim_id)}
+    if file.id in there:
+        return there[file.id]
     service.refuse_closed(claim)
-    there = {known.id for known in await of_claim(session, claim_id)}
     attached = await files.attach(session, file, REF_TYPE, str(claim_id), at_most=FILES_MAX)
     if attached.id not in there:
         words = f"A file was added: {file.size} bytes, SHA-256 {file.sha256.hex()}."

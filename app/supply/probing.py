@@ -75,11 +75,12 @@ async def record_probe(
     *,
     time_scale: float,
     call: datetime | None = None,
+    answered: bool = False,
     retry_after_seconds: float | None = None,
     asking: Asking | None = None,
 ) -> None:
-    """Keep what a probe learned (None: it got no answer) and promise the next. `asking` makes a
-    sample of it.
+    """Keep what a probe learned and promise the next. `asking` makes a sample of it; `answered` is
+    whether the provider said anything at all where it told no balance.
 
     A probe that was promised anew meanwhile is superseded: it records nothing, and so may be
     recorded again. The provider's row is locked before its probe's, as in all of supply.
@@ -98,7 +99,10 @@ async def record_probe(
     if balance is None:
         if provider.pause_reason == PauseReason.RATE_LIMITED and _is_up(provider, now):
             await lift_pause(session, provider.id)
-        await protection.record_probe_failure(session, provider, time_scale=time_scale)
+        if answered:
+            await protection.record_probe_answer(session, provider)
+        else:
+            await protection.record_probe_failure(session, provider, time_scale=time_scale)
         return
     await protection.record_probe_answer(session, provider)
     await _record_balance(session, provider, balance, scale=scale)

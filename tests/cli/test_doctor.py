@@ -139,6 +139,7 @@ async def test_credentials_that_no_master_key_opens_are_told_by_provider(
     assert provider.name in failures(await contents(runtime))["master keys"]
 
 
+@pytest.mark.violates("work-in-wrong-lane")
 async def test_work_that_nobody_does_is_told(runtime: Runtime, clock: Clock) -> None:
     async with runtime.uow.begin() as session:
         await session.execute(

@@ -21,7 +21,7 @@ from app.core.statements import Statement
 from app.core.uow import TRIES_MAX, UnitOfWork, now_of
 from tests.fixtures.pace import GIVE_UP_SECONDS
 
-pytestmark = pytest.mark.committing
+pytestmark = [pytest.mark.committing, pytest.mark.violates("work-in-wrong-lane")]
 
 
 class Rings:

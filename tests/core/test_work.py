@@ -15,6 +15,9 @@ from app.core.uow import now_of
 from app.core.work import Lease
 from tests.fixtures.pace import GIVE_UP_SECONDS
 
+# Its lanes are nobody's.
+pytestmark = pytest.mark.violates("work-in-wrong-lane")
+
 KIND = "dispatch"
 LANE = "somewhere"
 ENDED_SECONDS = -1.0

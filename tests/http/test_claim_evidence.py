@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from app.core.audit import Actor
+from app.core.db import Session
+from app.core.errors import OutcomeUnknown
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.files import receiving
@@ -77,6 +79,30 @@ async def test_evidence_is_kept_with_its_hash_and_opens_for_both_sides_by_signed
     assert [one["sha256"] for one in theirs] == [one["sha256"] for one in mine]
     for one, content in zip(theirs, (png(), pdf()), strict=True):
         assert (await shop.client.get(one["url"])).content == content
+
+
+async def test_a_file_whose_commit_was_cut_off_is_added_and_told_once(
+    exhibit: Exhibit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach = evidence.attach
+    cut_off = False
+
+    async def attach_and_commit(session: Session, *args: Any, **options: Any) -> StoredFile:
+        nonlocal cut_off
+        attached = await attach(session, *args, **options)
+        if not cut_off:
+            cut_off = True
+            await session.commit()
+            raise OutcomeUnknown
+        return attached
+
+    monkeypatch.setattr(evidence, "attach", attach_and_commit)
+    assert (await exhibit.send(png())).status_code == 201
+
+    found = await exhibit.shop.read(exhibit.claim)
+    assert cut_off
+    assert len(found["evidence"]) == 1
+    assert [event["type"] for event in found["events"]].count("evidence_added") == 1
 
 
 async def test_evidence_is_removed_long_after_its_claim_was_closed_and_its_hash_stays(

@@ -109,6 +109,14 @@ WAITING_CLAIM = CLAIM.format("'awaiting_deadline'", "NULL, NULL", "NULL")
 OPEN_CLAIM = CLAIM.format("'with_operator'", "NULL, NULL", "NULL")
 PAID_CLAIM = CLAIM.format("'approved'", "charge, 'refund_claim'", "now()")
 
+LIVE_ATTEMPT = (
+    "INSERT INTO attempts (id, order_id, number, route_id, provider_id, provider_service, state,"
+    " lease_token, cost_micros, cost_currency, rate_to_ours_micros, started_at)"
+    " SELECT gen_random_uuid(), :queued, 1, route_id, provider_id, provider_service, 'sending',"
+    " lease_token, cost_micros, cost_currency, rate_to_ours_micros, started_at FROM attempts"
+    " WHERE order_id = :running"
+)
+
 PLANTS: dict[str, list[tuple[str, ...]]] = {
     "journal-unbalanced": [
         ("UPDATE postings SET amount = amount + 1 WHERE order_id = :queued AND line = 2",)
@@ -147,6 +155,28 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
         # Held for by itself, and for a run.
         ("UPDATE orders SET parent_id = :schedule, run_number = 3 WHERE id = :queued",),
     ],
+    "money-without-order": [
+        (
+            "DELETE FROM order_events WHERE order_id = :queued",
+            "DELETE FROM order_inputs WHERE order_id = :queued",
+            "DELETE FROM orders WHERE id = :queued",
+        )
+    ],
+    "money-of-another-book": [
+        (
+            "INSERT INTO accounts (id, kind, book_id, balance, held) SELECT"
+            " '00000000-0000-0000-0000-0000000000ab', 'wallet', id, 0, 0 FROM books"
+            " WHERE mode = 'test'",
+            "UPDATE postings SET account_id = '00000000-0000-0000-0000-0000000000ab'"
+            " WHERE order_id = :completed AND balance_after IS NOT NULL",
+        )
+    ],
+    "answer-without-order": [
+        (
+            "INSERT INTO idempotency_keys (owner, key, request_hash, status, location, created_at)"
+            " VALUES ('book:x', 'k', '', 201, '/v1/orders/5', clock_timestamp())",
+        )
+    ],
     "order-money-drift": [
         ("UPDATE orders SET earned = earned - 1, refunded = refunded + 1 WHERE id = :completed",)
     ],
@@ -174,7 +204,22 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
             " rate_to_ours_micros, outcome, started_at FROM attempts WHERE order_id = :running",
         )
     ],
+    "order-taken-twice": [
+        (
+            LIVE_ATTEMPT.replace(":queued, 1", ":running, 2").replace("'sending'", "'absent'"),
+            "INSERT INTO provider_evidence (attempt_id, provider_order_id, answer, at)"
+            " SELECT id, 'x', '{}', started_at FROM attempts WHERE order_id = :running"
+            " AND number = 2",
+        )
+    ],
     "order-without-attempt": [("UPDATE attempts SET state = 'absent' WHERE order_id = :running",)],
+    "attempt-contradicts-order": [
+        (LIVE_ATTEMPT,),
+        ("UPDATE attempts SET state = 'unknown' WHERE order_id = :running",),
+        ("UPDATE attempts SET provider_order_id = 'x' WHERE order_id = :running",),
+        ("UPDATE attempts SET state = 'sending' WHERE order_id = :completed",),
+    ],
+    "order-without-input": [("DELETE FROM order_inputs WHERE order_id = :queued",)],
     "order-without-provider-id": [
         ("UPDATE orders SET provider_order_id = NULL WHERE id = :running",)
     ],
@@ -183,6 +228,7 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
         ("DELETE FROM work WHERE ref = ':running'",),
         ("UPDATE orders SET state = 'unknown' WHERE id = :running",),
         ("UPDATE work SET kind = 'follow' WHERE ref = ':queued'",),
+        (LIVE_ATTEMPT, "UPDATE orders SET state = 'submitting' WHERE id = :queued"),
     ],
     "cancel-forgotten": [
         (
@@ -199,6 +245,7 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
             " FROM refills",
         ),
     ],
+    "refill-without-provider-id": [(REFILL.replace("'requested'", "'pending'"),)],
     "refills-two-open": [("DROP INDEX uq_refills_open", UNKNOWN_REFILL, UNKNOWN_REFILL)],
     "claim-not-paid": [
         (PAID_CLAIM,),
@@ -276,10 +323,28 @@ PLANTS: dict[str, list[tuple[str, ...]]] = {
         (
             "UPDATE work SET lease_token = gen_random_uuid(),"
             " lease_until = clock_timestamp() - interval '6 minutes' WHERE kind = 'dispatch'",
-        )
+        ),
+        (
+            "UPDATE work SET lease_token = gen_random_uuid(),"
+            " lease_until = clock_timestamp() + interval '2 hours' WHERE kind = 'dispatch'",
+        ),
+        ("UPDATE work SET lease_token = gen_random_uuid() WHERE kind = 'dispatch'",),
+    ],
+    "work-in-wrong-lane": [
+        ("UPDATE work SET lane = 'nobody' WHERE kind = 'dispatch'",),
+        ("UPDATE work SET lane = gen_random_uuid()::text WHERE kind = 'follow'",),
+        (
+            UNKNOWN_REFILL,
+            "INSERT INTO work (kind, lane, ref, due_at) SELECT 'refill', 'main', id::text, now()"
+            " FROM refills",
+        ),
     ],
     "work-overdue": [
-        ("UPDATE work SET due_at = clock_timestamp() - interval '2 hours' WHERE kind = 'follow'",)
+        ("UPDATE work SET due_at = clock_timestamp() - interval '2 hours' WHERE kind = 'follow'",),
+        (
+            "UPDATE work SET due_at = clock_timestamp() - interval '2 hours'"
+            " WHERE kind = 'schedule'",
+        ),
     ],
     "audit-chain-broken": [
         ("UPDATE audit_log SET body = '{\"a\":2}' WHERE seq = 2",),

@@ -11,6 +11,7 @@ from app.core.audit import Actor
 from app.core.clock import Clock
 from app.core.ids import new_id
 from app.core.money import Money
+from app.ledger import service as ledger
 from app.orders import canceling, conceding, resolving, sweeping, unresolved
 from app.orders import service as orders
 from app.orders.conceding import Concession
@@ -87,6 +88,21 @@ async def test_an_order_that_a_late_answer_shows_to_be_taken_is_neither_sent_aga
     assert found.state == "in_progress"
     states = [one.state for one in await desk.attempts(order_id)]
     assert states == (["accepted", "refused"] if sent_again else ["accepted"])
+
+
+@pytest.mark.violates("order-taken-twice")
+async def test_one_that_was_taken_again_before_it_was_heard_is_told_by_the_ledger_check(
+    late: Late, desk: Desk
+) -> None:
+    provider, order_id, stopped = await late.called_absent()
+    again = await desk.send(provider)
+    await late.hear(stopped)
+    await desk.record(again, Accepted("88", "{}"))
+
+    async with desk.runtime.uow.begin() as session:
+        [found] = await ledger.violations(session)
+    assert (found.code, found.ref) == ("order-taken-twice", str(order_id))
+    assert found.detail == "77 and 88"
 
 
 async def test_before_it_is_looked_at_nobody_cancels_it(late: Late, desk: Desk) -> None:
@@ -177,3 +193,30 @@ async def test_where_it_is_written_off_its_provider_is_asked_to_stop(
     assert (order.refunded, order.cancel_state) == (order.charge, "requested")
     assert (await desk.attempt(order_id)).state == "accepted"
     assert set(await desk.work_of(order_id)) == {"cancel", "follow"}
+
+
+@pytest.mark.parametrize("by_claim", [False, True])
+async def test_where_it_was_written_off_before_its_provider_is_asked_to_stop_all_the_same(
+    late: Late, desk: Desk, *, by_claim: bool
+) -> None:
+    provider = await desk.world.provider()
+    placed = await desk.world.order(service=await desk.world.service(routes=[provider]))
+    stopped = await desk.send(provider)
+    await late.worker.lose_leases()
+    await late.worker.upkeep()
+    async with desk.runtime.uow.begin() as session:
+        order = await orders.lock(session, placed["id"])
+        if by_claim:
+            whole = Concession(new_id(), Money(order.charge), OPERATOR, {})
+            await conceding.end_running(session, order, whole)
+        else:
+            await resolving.write_off(session, order.id, actor=OPERATOR, reason="enough")
+
+    await late.hear(stopped)
+    await late.worker.upkeep()
+
+    order = await late.row(order.id)
+    assert (order.provider_order_id, order.cancel_state) == ("77", "requested")
+    assert (order.state, order.refunded) == ("canceled", order.charge)
+    assert (await desk.attempt(order.id)).state == "accepted"
+    assert set(await desk.work_of(order.id)) == {"cancel", "follow"}

@@ -346,6 +346,31 @@ class TestBalance:
         assert order.state == "unknown"
         assert "repayment" in (await search.listed())[order_id].evidence["balance"]
 
+    @pytest.mark.parametrize(
+        ("settlement", "days"),
+        [(Settlement(OrderState.COMPLETED), 0), (Settlement(OrderState.CANCELED), 7)],
+    )
+    async def test_an_order_that_a_person_has_settled_may_be_repaid_long_after(
+        self,
+        search: Search,
+        desk: Desk,
+        runtime: Runtime,
+        clock: Clock,
+        settlement: Settlement,
+        days: int,
+    ) -> None:
+        other = await search.order(Accepted("8", "{}"))
+        await desk.hear(search.provider, {other: progress(ProviderState.FAILED)})
+        async with runtime.uow.begin() as session:
+            await resolving.settle_by_hand(
+                session, other, settlement, actor=OPERATOR, reason="told"
+            )
+        clock.move(timedelta(days=days, minutes=20))
+        # In truth this one was taken, and the other is paid back at the same time.
+        order_id, order = await self.around(search, clock, "100.01")
+        assert order.state == "unknown"
+        assert "repayment" in (await search.listed())[order_id].evidence["balance"]
+
     async def test_without_the_declaration_no_balance_is_believed(
         self, search: Search, clock: Clock
     ) -> None:

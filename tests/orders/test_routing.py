@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from app.catalog import service as catalog
@@ -138,6 +139,7 @@ async def test_all_orders_of_a_paused_provider_go_to_the_next_route_at_one_look(
     assert lanes == {str(other.id)}
 
 
+@pytest.mark.violates("attempt-contradicts-order")
 async def test_marking_as_sending_may_be_repeated_and_never_wakes_what_the_sweeper_judged(
     world: World, desk: Desk, runtime: Runtime
 ) -> None:

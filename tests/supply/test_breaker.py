@@ -16,6 +16,7 @@ from app.supply.protection import (
     Closed,
     Grant,
 )
+from tests.fixtures.supplying import Simulator, Worker
 from tests.fixtures.world import World
 
 
@@ -126,6 +127,17 @@ async def test_a_probe_that_finds_the_breaker_closed_forgets_no_silent_submit(
     await breaker.silent_reads(3)
     await breaker.answered_probe()
     assert await breaker.counts() == (3, 0)
+
+
+async def test_a_probe_that_is_answered_with_an_error_is_an_answer(
+    world: World, runtime: Runtime, worker: Worker, simulator: Simulator, clock: Clock
+) -> None:
+    provider = await world.provider(base_url=simulator.url, key="revoked-since")
+    breaker = Breaker(runtime, provider)
+    await breaker.silent_submits(BREAKER_FAILURES_MAX)
+    clock.move(BREAKER_OPEN_BASE)
+    await worker.probe()
+    assert await breaker.admitted() == 1
 
 
 async def test_after_a_probe_one_order_at_a_time_is_tried_until_one_is_answered(
