@@ -10,7 +10,7 @@ from app.catalog import finding_repository, mirror_repository, repository
 from app.catalog.errors import RouteExists, RouteQuarantined
 from app.catalog.mirror_models import ProviderService
 from app.catalog.models import Route, Service
-from app.catalog.service import ROUTES_PER_SERVICE_MAX, get
+from app.catalog.service import ROUTES_PER_SERVICE_MAX, lock
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
@@ -45,7 +45,9 @@ async def add_route(
     Over what stands in quarantine the route is closed until that is over, and over what its
     provider sells no more until an operator opens it.
     """
-    sold = await get(session, service_id)
+    # A sync that is at it may be about to open a finding: it is waited for, as it locks.
+    await mirror_repository.lock_known(session, provider_id, [provider_service])
+    sold = await lock(session, service_id)
     provider = await supply.get(session, provider_id)
     if not supply.takes(provider.adapter, ServiceType(sold.type)):
         rule = f"cannot take {sold.type}: its dialect has no such orders"
@@ -145,24 +147,26 @@ async def change_route(
         raise NotFound
     if "state" in fields:
         is_open = fields["state"] == "open"
+        # The mirror's row, the route, its service: in this order a sync locks them as well.
+        await mirror_repository.lock_known(session, route.provider_id, [route.provider_service])
         if is_open and await finding_repository.stands(
             session, route.provider_id, route.provider_service
         ):
             raise RouteQuarantined
-        if is_open:
-            await _refuse_opening(session, route)
         fields = fields | {"closed_reason": None if is_open else CLOSED_BY_OPERATOR}
     for name, value in fields.items():
         setattr(route, name, value)
     await session.flush()  # a refusal of the database must show here, in the edge's block
+    if fields.get("state") == "open":
+        await _refuse_opening(session, route)
     return route
 
 
 async def _refuse_opening(session: Session, route: Route) -> None:
     """What its service sells may have changed while it was closed."""
+    sold = await lock(session, route.service_id)
     mirrored = await mirror_repository.find(session, route.provider_id, route.provider_service)
     if mirrored is not None:
-        sold = await get(session, route.service_id)
         _refuse_what_it_does_not_sell(sold, mirrored, field="/state")
 
 
