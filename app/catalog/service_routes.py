@@ -24,6 +24,7 @@ log = get_logger(__name__)
 
 ROUTE_PREFIX: Final = "rte"
 QUARANTINE: Final = "quarantine"
+REJECTED: Final = "rejected"
 VANISHED: Final = "vanished"
 CLOSED_BY_OPERATOR: Final = "operator"
 
@@ -99,15 +100,12 @@ def _fits(sold: Service, mirrored: ProviderService) -> bool:
 
 
 async def refuse_bounds_beyond_routes(session: Session, sold: Service) -> None:
-    """Raises InvalidInput where an open route's provider lists narrower bounds than are now sold.
+    """Raises InvalidInput where a route's provider lists narrower bounds than are now sold.
 
     Of several routes any may get the order, so that what is sold fits them all.
     """
-    for route in await routes_of(session, sold.id):
-        if route.state != "open":
-            continue
-        mirrored = await mirror_repository.find(session, route.provider_id, route.provider_service)
-        if mirrored is None or _fits(sold, mirrored):
+    for route, mirrored in await _binding(session, sold.id):
+        if _fits(sold, mirrored):
             continue
         low, high = mirrored.min_quantity, mirrored.max_quantity
         route_id = public_route_id(route.id)
@@ -119,6 +117,30 @@ async def refuse_bounds_beyond_routes(session: Session, sold: Service) -> None:
             rule = f"must be at most {high}, which is what its route {route_id} takes"
             problems.append(FieldProblem("/max_quantity", rule))
         raise InvalidInput(errors=tuple(problems))
+
+
+async def within_routes(
+    session: Session, service_id: int, bounds: tuple[int, int]
+) -> tuple[int, int]:
+    """What of these bounds all routes take; where that is nothing, the bounds as they are."""
+    listed = [mirrored for _, mirrored in await _binding(session, service_id)]
+    least = max([bounds[0], *(one.min_quantity for one in listed)])
+    most = min([bounds[1], *(one.max_quantity for one in listed)])
+    return (least, most) if least <= most else bounds
+
+
+async def _binding(session: Session, service_id: int) -> list[tuple[Route, ProviderService]]:
+    """The routes that are open, or open by themselves once a finding is over, of whose providers it
+    is known what they take.
+    """
+    found = []
+    for route in await routes_of(session, service_id):
+        if route.state == "open" or route.closed_reason in {QUARANTINE, REJECTED}:
+            mirrored = await mirror_repository.find(
+                session, route.provider_id, route.provider_service
+            )
+            found += [(route, mirrored)] if mirrored is not None else []
+    return found
 
 
 async def _closed_from_the_start(
