@@ -185,9 +185,12 @@ async def change_limits(
         await repository.change(session, provider.id, changed)
 
 
-async def watch_balance(session: Session, provider: Provider, low: Money) -> None:
-    """Tell from now on when our balance there is below this; zero tells of debts only."""
-    await repository.change(session, provider.id, {"low_balance_micros": low.micros})
+async def watch_balance(session: Session, provider: Provider, low: Money | None) -> None:
+    """Tell from now on when our balance there is below this; zero tells of debts only, and None
+    of nothing.
+    """
+    micros = None if low is None else low.micros
+    await repository.change(session, provider.id, {"low_balance_micros": micros})
 
 
 @dataclass(frozen=True, slots=True)
