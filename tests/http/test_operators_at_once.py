@@ -1,16 +1,18 @@
 """Operators who change one service at once: the second is judged by what the first has done."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from app.catalog import mirror, service_routes
+from app.catalog import importing, mirror, service_routes
 from app.catalog import service as catalog
+from app.catalog.importing import Wanted
 from app.catalog.listing import Part
+from app.catalog.markup import MarkupRule
 from app.catalog.models import DeliveryMethod, Service
+from app.core.audit import Actor
 from app.core.db import Session
 from app.core.money import Money
 from app.core.runtime import Runtime
@@ -19,13 +21,13 @@ from app.providers.protocol import ServiceType
 from app.supply.models import Provider
 from tests.fixtures.world import OperatorCaller, RouteTo, World
 from tests.http.problems import problem
-from tests.http.test_operators_catalogue import entry, public, sync
+from tests.http.test_operators_catalogue import entry, public, sync, wanted
 from tests.http.test_operators_supply import call
 from tests.orders.test_lock_order import until_somebody_waits
 
 pytestmark = pytest.mark.committing
 
-Asking = Callable[[], Awaitable[httpx.Response]]
+BOSS = Actor("operator", "opr_1")
 
 
 @pytest.fixture
@@ -98,6 +100,21 @@ async def test_of_two_who_make_the_same_route_one_is_told_that_it_is_there(
         await until_somebody_waits(runtime)
 
     problem(await asked, 409, "route-exists")
+
+
+async def test_of_two_who_import_the_same_one_makes_a_service_of_it(
+    client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
+) -> None:
+    provider = await world.provider()
+    await sync(runtime, provider, entry("7"))
+    path, body = "/provider-services/import", {"services": [wanted(provider)]}
+    this = Wanted(public(provider), "7", "example", "followers", "standard", rule=MarkupRule(0))
+    async with runtime.uow.begin() as session:
+        await importing.import_services(session, [this], selling_currency="USD", by=BOSS)
+        asked = asyncio.create_task(call(client, operator, "POST", path, body))
+        await until_somebody_waits(runtime)
+
+    problem(await asked, 422, "invalid-input")
 
 
 async def test_of_two_who_attest_a_service_the_second_takes_the_place_of_the_first(
