@@ -55,6 +55,7 @@ async def register(
     _refuse_credentials(adapter, credentials)
     if base_url is None and ADAPTERS[adapter].calls:
         raise InvalidInput(errors=(FieldProblem("/base_url", f"is required by {adapter}"),))
+    await repository.lock_name(session, name)
     if await repository.find_by_name(session, name):
         raise ProviderNameTaken
     provider_id = new_id()

@@ -21,6 +21,7 @@ from app.providers.protocol import ServiceType
 from app.supply.models import Provider
 from tests.fixtures.world import OperatorCaller, RouteTo, World
 from tests.http.problems import problem
+from tests.http.routes import BODIES
 from tests.http.test_operators_catalogue import entry, public, sync, wanted
 from tests.http.test_operators_supply import call
 from tests.orders.test_lock_order import until_somebody_waits
@@ -137,6 +138,17 @@ async def test_of_two_who_attest_a_service_the_second_takes_the_place_of_the_fir
     assert (await asked).status_code == 200
     read = (await call(client, operator, "GET", f"/services/{service.id}")).json()
     assert read["attestation"]["document"] == "contract 2"
+
+
+async def test_of_two_who_open_an_account_under_one_name_one_is_told_that_it_is_taken(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    admin, body = await world.operator(), BODIES["operatorCreateProvider"]
+    asked = [call(client, admin, "POST", "/providers", body) for _ in range(4)]
+
+    answers = await asyncio.gather(*asked)
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
 
 
 async def test_a_route_is_not_opened_past_a_finding_that_a_sync_is_about_to_open(
