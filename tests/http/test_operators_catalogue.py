@@ -276,7 +276,7 @@ class TestFindings:
         self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
     ) -> tuple[dict[str, Any], int]:
         provider = await world.provider()
-        service = await world.service(routes=[RouteTo(provider)])
+        service = await world.service(routes=[RouteTo(provider)], max_quantity=1000)
         await sync(runtime, provider, entry("101", 5_000_000))
         listed = await walk(client, operator, "/v1/operator/catalogue-findings", 1, state="open")
         [finding] = listed
@@ -437,6 +437,26 @@ class TestFindings:
         assert accepted.status_code == 200, accepted.text
         sold = (await call(client, operator, "GET", f"/services/{service.id}")).json()
         assert (sold["min_quantity"], sold["max_quantity"]) == (50, 5000)
+
+    async def test_what_was_sold_before_its_provider_was_ever_synced_is_held_against_its_list(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
+    ) -> None:
+        provider = await world.provider()
+        service = await world.service(
+            routes=[RouteTo(provider)], min_quantity=50, max_quantity=5000
+        )
+        await sync(runtime, provider, entry("101"))
+        [finding] = await walk(client, operator, "/v1/operator/catalogue-findings", 1)
+        assert (finding["kind"], finding["before"]["max"]) == ("bounds", 5000)
+        path = f"/services/{service.id}"
+        [route] = (await call(client, operator, "GET", path)).json()["routes"]
+        assert route["closed_reason"] == "quarantine"
+
+        await call(client, operator, "POST", f"/catalogue-findings/{finding['id']}/accept", {})
+
+        sold = (await call(client, operator, "GET", path)).json()
+        assert (sold["min_quantity"], sold["max_quantity"]) == (50, 1000)
+        assert sold["routes"][0]["state"] == "open"
 
     async def test_a_route_in_quarantine_binds_what_is_sold_as_it_opens_by_itself(
         self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
