@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from app.providers.forms import type_of_wire
+from app.providers.forms import FORMS, ServiceType, Unit, type_of_wire
 from app.providers.protocol import CatalogEntry
 
 PRICE_JUMP_BASIS_POINTS: Final = 2_000
@@ -67,6 +67,15 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Sold:
+    """What a service of ours sells over a provider's, by a route that is open."""
+
+    type: ServiceType
+    min: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """What hangs on a provider's service here: our cost, where we sell over it, and findings."""
 
@@ -76,6 +85,7 @@ class Use:
 
     standing: Mapping[FindingKind, Standing] = field(default_factory=dict)
     has_open_route: bool = False
+    sold: tuple[Sold, ...] = ()
 
     @property
     def sold_over(self) -> bool:
@@ -142,9 +152,10 @@ def judge_listed(
     """What to make of a service that is listed once.
 
     Where its route states another cost than the mirror has, if that has it at all, a person said
-    so last: it is compared with that.
+    so last: it is compared with that. So is what is listed for the first time with what we sell
+    over it already.
     """
-    before = _as_last_said(known or Known(seen, seen.rate_micros, None, gone=False), use)
+    before = _as_last_said(known or _as_sold(seen, use), use)
     changes = [Change(What.NEW, {}, _all_facts(before.entry))] if known is None else []
     changes += [Change(What.RETURNED, {}, {})] if before.gone else []
     opened: list[Opening] = []
@@ -183,6 +194,17 @@ def judge_listed(
         withdrawn=tuple(withdrawn),
         route_cost_micros=entry.rate_micros if _is_news_of_cost(entry, known, use) else None,
     )
+
+
+def _as_sold(seen: CatalogEntry, use: Use) -> Known:
+    entry = seen
+    for one in use.sold:
+        theirs = type_of_wire(seen.service_type)
+        if theirs is not None and theirs is not one.type:
+            entry = replace(entry, service_type=one.type)
+        elif FORMS[one.type].billable is not Unit.ONE:
+            entry = replace(entry, min=min(entry.min, one.min), max=max(entry.max, one.max))
+    return Known(entry, seen.rate_micros, None, gone=False)
 
 
 def _as_last_said(known: Known, use: Use) -> Known:

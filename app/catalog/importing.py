@@ -95,6 +95,9 @@ def _note_once(wanted: Wanted, taken: set[tuple[str, str]]) -> None:
 
 async def _prepare(session: Session, wanted: Wanted, selling_currency: str) -> _Ready:
     provider_id = parse_public_id(supply.PREFIX, wanted.provider_id)
+    if provider_id:
+        # Whoever imports it at this moment has its row.
+        await mirror_repository.lock_known(session, provider_id, [wanted.provider_service])
     found = provider_id and await mirror_repository.find(
         session, provider_id, wanted.provider_service
     )

@@ -11,10 +11,11 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy import update as sa_update
 
-from app.catalog.comparison import Facts, FindingKind, Known, Standing, Use, Verdict
+from app.catalog.comparison import Facts, FindingKind, Known, Sold, Standing, Use, Verdict
 from app.catalog.mirror_models import ProviderService, ProviderServiceChange
 from app.core.db import Session
 from app.core.statements import Row, Statement
+from app.providers.forms import ServiceType
 from app.providers.protocol import CatalogEntry
 
 _LISTED: Final = Statement(
@@ -40,8 +41,12 @@ _COSTS: Final = Statement(
     """
     SELECT r.provider_service, bool_or(r.state = 'open') AS is_open,
            (array_agg(r.cost_micros ORDER BY abs(r.cost_micros - coalesce(m.rate_micros, 0)) DESC)
-           )[1] AS cost_micros
+           )[1] AS cost_micros,
+           array_agg(s.type) FILTER (WHERE r.state = 'open') AS types,
+           array_agg(s.min_quantity) FILTER (WHERE r.state = 'open') AS mins,
+           array_agg(s.max_quantity) FILTER (WHERE r.state = 'open') AS maxs
     FROM service_routes r
+    JOIN services s ON s.id = r.service_id
     LEFT JOIN provider_services m USING (provider_id, provider_service)
     WHERE r.provider_id = :provider_id AND r.provider_service = ANY(CAST(:services AS text[]))
     GROUP BY r.provider_service
@@ -99,7 +104,13 @@ async def uses(session: Session, provider_id: UUID, services: Collection[str]) -
         standing.setdefault(row.provider_service, {})[FindingKind(row.kind)] = found
     found_uses = {service: Use(standing=found) for service, found in standing.items()}
     for service, row in routed.items():
-        found_uses[service] = Use(row.cost_micros, standing.get(service, {}), row.is_open)
+        sold = zip(row.types or (), row.mins or (), row.maxs or (), strict=True)
+        found_uses[service] = Use(
+            row.cost_micros,
+            standing.get(service, {}),
+            row.is_open,
+            tuple(Sold(ServiceType(type_), least, most) for type_, least, most in sold),
+        )
     return found_uses
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
@@ -89,6 +89,7 @@ BulkUnits = Annotated[
     Field(description="Each whole portion of so many units is promised `bulk_hours` more."),
 ]
 BulkHours = Annotated[Hours | None, Field(description="Given together with `bulk_units`.")]
+_NEED_NOT_HAVE: Final = frozenset({"package_units", "bulk_units", "bulk_hours"})
 
 
 class ServiceCreate(InputModel):
@@ -136,7 +137,11 @@ class ServiceCreate(InputModel):
 
 
 class ServiceChange(InputModel):
-    """What changes about a service from now on; the fields left out stay as they are."""
+    """What changes about a service from now on; the fields left out stay as they are.
+
+    `null` takes away what a service need not have: `package_units`, or `bulk_units` and
+    `bulk_hours`.
+    """
 
     name: Name | None = None
     description: Annotated[Text, Field(max_length=4000)] | None = None
@@ -163,7 +168,9 @@ class ServiceChange(InputModel):
     state: ServiceState | None = None
 
     def columns(self) -> dict[str, object]:
-        return _columns(self.model_dump(exclude_none=True, exclude={"rate"}), self.rate)
+        said = self.model_dump(exclude_none=True, exclude={"rate"})
+        taken_away = dict.fromkeys(_NEED_NOT_HAVE & self.model_fields_set)
+        return _columns({**taken_away, **said}, self.rate)
 
 
 def _columns(fields: dict[str, object], rate: Money | None) -> dict[str, object]:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from app.catalog import finding_repository, mirror_repository, price_repository, repricing, service
+from app.catalog import (
+    finding_repository,
+    mirror_repository,
+    price_repository,
+    repricing,
+    service,
+    service_routes,
+)
 from app.catalog.comparison import (
     Change,
     Facts,
@@ -147,12 +154,14 @@ def _believing(known: Known, kind: FindingKind, facts: Facts) -> Known:
 
 
 async def _fit_bounds(session: Session, finding: Finding, by: Actor) -> None:
-    """What we sell over a service must lie within what its provider takes."""
+    """What we sell over a service must lie within what its provider takes, and its others."""
     found = await finding_repository.sold_over(
         session, finding.provider_id, finding.provider_service, limit=SERVICES_OVER_ONE_MAX
     )
-    for one in found:
-        fitted = fitted_bounds(one, finding.before, finding.after)
+    for number in [one.id for one in found]:
+        one = await service.lock(session, number)
+        theirs = fitted_bounds(one, finding.before, finding.after)
+        fitted = await service_routes.within_routes(session, one.id, theirs)
         if fitted != (one.min_quantity, one.max_quantity):
             bounds: dict[str, Any] = {"min_quantity": fitted[0], "max_quantity": fitted[1]}
             await service.change(session, one.id, bounds, by=by)

@@ -48,6 +48,17 @@ async def find(session: Session, service_id: int) -> Service | None:
     return await session.get(Service, service_id, populate_existing=True)
 
 
+async def lock(session: Session, service_id: int) -> Service | None:
+    """For a change: orders may be placed meanwhile."""
+    found: Service | None = await session.scalar(
+        select(Service)
+        .where(Service.id == service_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
 def _attested() -> Any:
     return exists().where(Attestation.service_id == Service.id, Attestation.withdrawn_at.is_(None))
 

@@ -48,6 +48,16 @@ async def get(session: Session, service_id: int) -> Service:
     return service
 
 
+async def lock(session: Session, service_id: int) -> Service:
+    """The service as it stands once whoever is changing it has done so; nobody else does until the
+    commit. Raises NotFound.
+    """
+    service = await repository.lock(session, service_id)
+    if service is None:
+        raise NotFound
+    return service
+
+
 async def every_page(session: Session, *, after: int | None, limit: int) -> Sequence[Service]:
     return await repository.every_page(session, after=after, limit=limit)
 
@@ -74,7 +84,7 @@ async def change(
     for one that reaches people who did not ask and is not allowed to. One that is not allowed to
     any more goes off sale in the same step.
     """
-    service = await get(session, service_id)
+    service = await lock(session, service_id)
     puts_on_sale = fields.get("state") == ServiceState.ON_SALE
     if puts_on_sale and not await repository.find_attestation(session, service_id):
         raise NotAttested
@@ -149,7 +159,7 @@ async def attest(
     session: Session, service_id: int, *, method: DeliveryMethod, document: str, operator_id: UUID
 ) -> Attestation:
     """Put an operator's word behind a service; it takes the place of an earlier one."""
-    await get(session, service_id)
+    await lock(session, service_id)
     await repository.withdraw_attestation(session, service_id, now=now_of(session))
     attestation = Attestation(
         id=new_id(),
@@ -166,7 +176,7 @@ async def attest(
 
 async def withdraw_attestation(session: Session, service_id: int) -> None:
     """Take the word back; the service goes off sale in the same step."""
-    await get(session, service_id)
+    await lock(session, service_id)
     await repository.withdraw_attestation(session, service_id, now=now_of(session))
     await repository.change(session, service_id, {"state": ServiceState.OFF_SALE})
 

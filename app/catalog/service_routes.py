@@ -10,7 +10,7 @@ from app.catalog import finding_repository, mirror_repository, repository
 from app.catalog.errors import RouteExists, RouteQuarantined
 from app.catalog.mirror_models import ProviderService
 from app.catalog.models import Route, Service
-from app.catalog.service import get
+from app.catalog.service import lock
 from app.core.db import Session
 from app.core.errors import FieldProblem, InvalidInput, NotFound
 from app.core.ids import new_id, parse_public_id, public_id
@@ -25,6 +25,7 @@ log = get_logger(__name__)
 ROUTE_PREFIX: Final = "rte"
 ROUTES_PER_SERVICE_MAX: Final = 50
 QUARANTINE: Final = "quarantine"
+REJECTED: Final = "rejected"
 VANISHED: Final = "vanished"
 CLOSED_BY_OPERATOR: Final = "operator"
 
@@ -46,7 +47,9 @@ async def add_route(
     Over what stands in quarantine the route is closed until that is over, and over what its
     provider sells no more until an operator opens it.
     """
-    sold = await get(session, service_id)
+    # A sync that is at it may be about to open a finding: it is waited for, as it locks.
+    await mirror_repository.lock_known(session, provider_id, [provider_service])
+    sold = await lock(session, service_id)
     provider = await supply.get(session, provider_id)
     if not supply.takes(provider.adapter, ServiceType(sold.type)):
         rule = f"cannot take {sold.type}: its dialect has no such orders"
@@ -98,15 +101,12 @@ def _fits(sold: Service, mirrored: ProviderService) -> bool:
 
 
 async def refuse_bounds_beyond_routes(session: Session, sold: Service) -> None:
-    """Raises InvalidInput where an open route's provider lists narrower bounds than are now sold.
+    """Raises InvalidInput where a route's provider lists narrower bounds than are now sold.
 
     Of several routes any may get the order, so that what is sold fits them all.
     """
-    for route in await routes_of(session, sold.id):
-        if route.state != "open":
-            continue
-        mirrored = await mirror_repository.find(session, route.provider_id, route.provider_service)
-        if mirrored is None or _fits(sold, mirrored):
+    for route, mirrored in await _binding(session, sold.id):
+        if _fits(sold, mirrored):
             continue
         low, high = mirrored.min_quantity, mirrored.max_quantity
         route_id = public_route_id(route.id)
@@ -118,6 +118,30 @@ async def refuse_bounds_beyond_routes(session: Session, sold: Service) -> None:
             rule = f"must be at most {high}, which is what its route {route_id} takes"
             problems.append(FieldProblem("/max_quantity", rule))
         raise InvalidInput(errors=tuple(problems))
+
+
+async def within_routes(
+    session: Session, service_id: int, bounds: tuple[int, int]
+) -> tuple[int, int]:
+    """What of these bounds all routes take; where that is nothing, the bounds as they are."""
+    listed = [mirrored for _, mirrored in await _binding(session, service_id)]
+    least = max([bounds[0], *(one.min_quantity for one in listed)])
+    most = min([bounds[1], *(one.max_quantity for one in listed)])
+    return (least, most) if least <= most else bounds
+
+
+async def _binding(session: Session, service_id: int) -> list[tuple[Route, ProviderService]]:
+    """The routes that are open, or open by themselves once a finding is over, of whose providers it
+    is known what they take.
+    """
+    found = []
+    for route in await routes_of(session, service_id):
+        if route.state == "open" or route.closed_reason in {QUARANTINE, REJECTED}:
+            mirrored = await mirror_repository.find(
+                session, route.provider_id, route.provider_service
+            )
+            found += [(route, mirrored)] if mirrored is not None else []
+    return found
 
 
 async def _closed_from_the_start(
@@ -146,24 +170,26 @@ async def change_route(
         raise NotFound
     if "state" in fields:
         is_open = fields["state"] == "open"
+        # The mirror's row, the route, its service: in this order a sync locks them as well.
+        await mirror_repository.lock_known(session, route.provider_id, [route.provider_service])
         if is_open and await finding_repository.stands(
             session, route.provider_id, route.provider_service
         ):
             raise RouteQuarantined
-        if is_open:
-            await _refuse_opening(session, route)
         fields = fields | {"closed_reason": None if is_open else CLOSED_BY_OPERATOR}
     for name, value in fields.items():
         setattr(route, name, value)
     await session.flush()  # a refusal of the database must show here, in the edge's block
+    if fields.get("state") == "open":
+        await _refuse_opening(session, route)
     return route
 
 
 async def _refuse_opening(session: Session, route: Route) -> None:
     """What its service sells may have changed while it was closed."""
+    sold = await lock(session, route.service_id)
     mirrored = await mirror_repository.find(session, route.provider_id, route.provider_service)
     if mirrored is not None:
-        sold = await get(session, route.service_id)
         _refuse_what_it_does_not_sell(sold, mirrored, field="/state")
 
 

@@ -13,6 +13,7 @@ from app.catalog.windows import DateNotAgreed, Window, promised
 from app.core.errors import FieldProblem, InvalidInput
 from app.core.money import Money, charge_rounded_up
 from app.orders.errors import LinkUnfit, QuantityOutOfBounds
+from app.orders.links import check_link
 from app.orders.routing import History, Sold, next_route
 from app.providers import forms
 from app.providers.forms import FORMS, Billable, LinesOf, OrderForm, ServiceType, Unit
@@ -98,6 +99,8 @@ def judged_quantity(offer: Offer, item: NewOrder) -> int:
     """
     quantity = _billable_quantity(offer, item)
     _refuse_link(offer, item.form)
+    if offer.type is ServiceType.MENTIONS_USER_FOLLOWERS:
+        _refuse_name(item.form)
     billable = FORMS[offer.type].billable
     bounded = {_bounded_field(billable): quantity}
     if billable is Unit.POST and item.form.min is not None:
@@ -170,3 +173,13 @@ def _refuse_link(offer: Offer, form: OrderForm) -> None:
     rule = link and broken_rule(link, platform=offer.platform, kind=offer.kind)
     if rule:
         raise LinkUnfit(rule)
+
+
+def _refuse_name(form: OrderForm) -> None:
+    """A user who is to be named by an address. A body that does not state its type was read as one
+    whose users have names.
+    """
+    try:
+        check_link(form.username or "")
+    except ValueError as error:
+        raise InvalidInput(errors=(FieldProblem("/username", str(error)),)) from error

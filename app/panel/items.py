@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +22,8 @@ CONTENT: Final = frozenset({*FIELDS, "service", "runs", "interval", "spend_cap"}
 """The fields that say what is ordered."""
 
 _NO_REPEAT: Final = frozenset({0, 1})
+_LINE_BREAK: Final = re.compile(r"\r\n?|\n")
+"""Those of the wire. Unicode has more, which stay in their line and are refused there."""
 
 
 def item_of(offer: Offer, fields: Mapping[str, str]) -> NewOrder:
@@ -68,7 +71,7 @@ def _spend_cap(offer: Offer, fields: Mapping[str, str], body: Mapping[str, Any])
 
 def _value(name: str, text: str) -> Any:
     if name in LINES_FIELDS:
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        return [line.strip() for line in _LINE_BREAK.split(text) if line.strip()]
     if name in NUMBER_FIELDS:
         return _number(text)
     return _date(text) if name == "expiry" else text.strip()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any, Final
 from urllib.parse import parse_qsl
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.web.fields import SAFE_INTEGER_MAX, check_text
 
 FIELDS_MAX: Final = 100
+HEADERS_MAX: Final = 8
+HEADER_BYTES_MAX: Final = 1024
+_AS_IT_IS: Final = frozenset({b"7bit", b"8bit", b"binary"})
+"""Encodings of a part that change nothing; senders of forms use no others."""
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 _ABSENT: Final = frozenset({"", "undefined", "null"})
 
@@ -100,22 +104,82 @@ def _digits(number: int) -> str:
 
 def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
     """The texts of a multipart form; a file is no field of this API."""
-    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    form = BytesParser(policy=HTTP).parsebytes(head + body)
-    parts = form.get_payload() if form.is_multipart() else None
-    if not isinstance(parts, list) or form.defects or len(parts) > FIELDS_MAX:
+    if len(content_type) > HEADER_BYTES_MAX:
         raise Unreadable
-    return [_part(part) for part in parts]
-
-
-def _part(part: object) -> tuple[str, str]:
-    if not isinstance(part, Message) or part.get_filename() is not None:
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
         raise Unreadable
-    name = part.get_param("name", header="content-disposition")
-    content = part.get_payload(decode=True)
-    if not isinstance(name, str) or not isinstance(content, bytes):
-        raise Unreadable
+    # What stands before the first part is nobody's, and some write all their lines with LF alone.
+    form = body[max(body.find(b"--" + boundary), 0) :]
+    if b"\r\n" not in form:
+        form = form.replace(b"\n", b"\r\n")
+    parts = _Parts()
     try:
-        return name, content.decode("utf-8")
-    except UnicodeDecodeError as error:
+        parts.parser(boundary).write(form)
+    except FormParserError as error:
         raise Unreadable from error
+    if not parts.ended:
+        raise Unreadable
+    return parts.texts()
+
+
+class _Parts:
+    """Gathers the parts of a multipart body. Anybody may send one, before a key is recognised: to
+    read it takes one pass, and its headers, whose parameters take more, are short.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._named: list[tuple[bytes, bytearray]] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._field, self._value = b"", b""
+
+    def parser(self, boundary: bytes) -> MultipartParser:
+        """Raises FormParserError for a boundary that is too long."""
+        return MultipartParser(
+            boundary,
+            {
+                "on_header_field": self._on_field,
+                "on_header_value": self._on_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers,
+                "on_part_data": self._on_data,
+                "on_end": self._on_end,
+            },
+            max_header_count=HEADERS_MAX,
+            max_header_size=HEADER_BYTES_MAX,
+        )
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Raises Unreadable."""
+        try:
+            return [(name.decode("utf-8"), said.decode("utf-8")) for name, said in self._named]
+        except UnicodeDecodeError as error:
+            raise Unreadable from error
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._field.lower()] = self._value
+        self._field, self._value = b"", b""
+
+    def _on_headers(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
+        name = options.get(b"name")
+        if name is None or b"filename" in options or encoding not in _AS_IT_IS:
+            raise Unreadable
+        if len(self._named) == FIELDS_MAX:
+            raise Unreadable
+        self._named.append((name, bytearray()))
+        self._headers = {}
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self._named[-1][1].extend(data[start:end])
+
+    def _on_end(self) -> None:
+        self.ended = True

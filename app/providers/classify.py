@@ -196,7 +196,7 @@ def _seconds_until(asked: str, now: datetime) -> float | None:
         pass
     try:
         moment = parsedate_to_datetime(asked)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -104,10 +104,11 @@ async def operator_change_provider(
         )
         if body.credentials is not None:
             await service.change_credentials(session, runtime.keys, provider, body.credentials)
-        if body.low_balance is not None:
+        low: dict[str, str | None] = {}
+        if "low_balance" in body.model_fields_set:
             await service.watch_balance(session, provider, body.low_balance)
+            low = {"low_balance": None if body.low_balance is None else str(body.low_balance)}
         await service.declare(session, provider, body.evidence())
-        low = {} if body.low_balance is None else {"low_balance": str(body.low_balance)}
         await audit.record(
             session,
             operator.actor,

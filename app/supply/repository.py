@@ -19,6 +19,12 @@ async def find(session: Session, provider_id: UUID) -> Provider | None:
     return await session.get(Provider, provider_id, populate_existing=True)
 
 
+async def lock_name(session: Session, name: str) -> None:
+    """Until the commit nobody else opens an account under this name."""
+    place = f"provider:{name}"
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(place, 0))))
+
+
 async def find_by_name(session: Session, name: str) -> Provider | None:
     found: Provider | None = await session.scalar(select(Provider).where(Provider.name == name))
     return found

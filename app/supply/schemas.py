@@ -70,7 +70,10 @@ def _check_low_balance(low: Money) -> Money:
 
 LowBalance = Annotated[
     MoneyText,
-    Field(description="A balance below this is told, in the provider's currency; 0 tells debts."),
+    Field(
+        description="A balance below this is told, in the provider's currency; 0 tells debts, and"
+        " null nothing."
+    ),
     AfterValidator(_check_low_balance),
 ]
 

@@ -56,6 +56,7 @@ async def register(
     _refuse_credentials(adapter, credentials)
     if base_url is None and ADAPTERS[adapter].calls:
         raise InvalidInput(errors=(FieldProblem("/base_url", f"is required by {adapter}"),))
+    await repository.lock_name(session, name)
     if await repository.find_by_name(session, name):
         raise ProviderNameTaken
     provider_id = new_id()
@@ -193,9 +194,12 @@ async def change_limits(
         await repository.change(session, provider.id, changed)
 
 
-async def watch_balance(session: Session, provider: Provider, low: Money) -> None:
-    """Tell from now on when our balance there is below this; zero tells of debts only."""
-    await repository.change(session, provider.id, {"low_balance_micros": low.micros})
+async def watch_balance(session: Session, provider: Provider, low: Money | None) -> None:
+    """Tell from now on when our balance there is below this; zero tells of debts only, and None
+    of nothing.
+    """
+    micros = None if low is None else low.micros
+    await repository.change(session, provider.id, {"low_balance_micros": micros})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from app.catalog.comparison import (
     REPEATS_SHOWN_MAX,
     FindingKind,
     Known,
+    Sold,
     Standing,
     Use,
     Verdict,
@@ -21,7 +22,7 @@ from app.catalog.comparison import (
     judge_listed,
     judge_repeated,
 )
-from app.providers.protocol import CatalogEntry
+from app.providers.protocol import CatalogEntry, ServiceType
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ENTRY = CatalogEntry(
@@ -59,6 +60,32 @@ def test_what_is_new_is_mirrored(use: Use) -> None:
     assert verdict.is_new
     assert [change.what for change in verdict.changes] == [What.NEW]
     assert not verdict.opened
+
+
+DEFAULT, PACKAGE = ServiceType.DEFAULT, ServiceType.PACKAGE
+
+
+@pytest.mark.parametrize(
+    ("sold", "seen", "kind", "before"),
+    [
+        ((DEFAULT, 10, 1000), {}, None, {}),
+        ((DEFAULT, 50, 500), {}, None, {}),
+        ((DEFAULT, 10, 1000), {"service_type": "Zauberei"}, None, {}),
+        ((DEFAULT, 5, 500), {}, FindingKind.BOUNDS, {"min": 5, "max": 1000}),
+        ((DEFAULT, 50, 5000), {}, FindingKind.BOUNDS, {"min": 10, "max": 5000}),
+        ((PACKAGE, 1, 1), {"service_type": "Package"}, None, {}),
+        ((PACKAGE, 1, 1), {}, FindingKind.TYPE, {"type": "package"}),
+    ],
+)
+def test_what_is_listed_first_after_it_was_sold_must_be_what_was_sold(
+    sold: tuple[ServiceType, int, int],
+    seen: dict[str, Any],
+    kind: FindingKind | None,
+    before: dict[str, Any],
+) -> None:
+    verdict = judge(None, replace(SOLD, has_open_route=True, sold=(Sold(*sold),)), **seen)
+
+    assert [(one.kind, one.before) for one in verdict.opened] == ([(kind, before)] if kind else [])
 
 
 @pytest.mark.parametrize("rate", [800_000, 999_999, 1_000_001, 1_200_000])

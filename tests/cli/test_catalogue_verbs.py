@@ -33,7 +33,7 @@ async def test_a_dry_run_prints_what_a_sync_then_does(
 ) -> None:
     provider = await world.provider(simulator=simulator)
     public = supply.public_provider_id(provider.id)
-    await world.service(routes=[RouteTo(provider, cost="0.10")])
+    await world.service(routes=[RouteTo(provider, cost="0.10")], min_quantity=50)
 
     foreseen = await run(shell, "sync", public, "--dry-run", "--limit", "2")
 
@@ -53,7 +53,7 @@ async def test_findings_are_listed_and_decided(
     shell: Shell, world: World, simulator: Simulator, runtime: Runtime
 ) -> None:
     provider = await world.provider(simulator=simulator)
-    service = await world.service(routes=[RouteTo(provider, cost="0.10")])
+    service = await world.service(routes=[RouteTo(provider, cost="0.10")], min_quantity=50)
     await run(shell, "sync", supply.public_provider_id(provider.id))
 
     listed = await run(shell, "findings")

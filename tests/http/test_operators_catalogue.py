@@ -276,7 +276,7 @@ class TestFindings:
         self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
     ) -> tuple[dict[str, Any], int]:
         provider = await world.provider()
-        service = await world.service(routes=[RouteTo(provider)])
+        service = await world.service(routes=[RouteTo(provider)], max_quantity=1000)
         await sync(runtime, provider, entry("101", 5_000_000))
         listed = await walk(client, operator, "/v1/operator/catalogue-findings", 1, state="open")
         [finding] = listed
@@ -418,6 +418,59 @@ class TestFindings:
             "pointer": "/state",
             "detail": "takes 10 to 1000 at this provider, and the service sells 9 to 1001",
         }
+
+    async def test_accepted_bounds_are_sold_as_far_as_every_route_takes_them(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
+    ) -> None:
+        wide, narrow = await world.provider(), await world.provider()
+        service = await world.service(
+            routes=[RouteTo(wide), RouteTo(narrow)], min_quantity=100, max_quantity=1000
+        )
+        await sync(runtime, wide, entry("101", min=100))
+        await sync(runtime, narrow, entry("101", min=50, max=5000))
+        await sync(runtime, wide, entry("101", min=1, max=9000))
+        [finding] = await walk(client, operator, "/v1/operator/catalogue-findings", 1)
+
+        path = f"/catalogue-findings/{finding['id']}/accept"
+        accepted = await call(client, operator, "POST", path, {})
+
+        assert accepted.status_code == 200, accepted.text
+        sold = (await call(client, operator, "GET", f"/services/{service.id}")).json()
+        assert (sold["min_quantity"], sold["max_quantity"]) == (50, 5000)
+
+    async def test_what_was_sold_before_its_provider_was_ever_synced_is_held_against_its_list(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
+    ) -> None:
+        provider = await world.provider()
+        service = await world.service(
+            routes=[RouteTo(provider)], min_quantity=50, max_quantity=5000
+        )
+        await sync(runtime, provider, entry("101"))
+        [finding] = await walk(client, operator, "/v1/operator/catalogue-findings", 1)
+        assert (finding["kind"], finding["before"]["max"]) == ("bounds", 5000)
+        path = f"/services/{service.id}"
+        [route] = (await call(client, operator, "GET", path)).json()["routes"]
+        assert route["closed_reason"] == "quarantine"
+
+        await call(client, operator, "POST", f"/catalogue-findings/{finding['id']}/accept", {})
+
+        sold = (await call(client, operator, "GET", path)).json()
+        assert (sold["min_quantity"], sold["max_quantity"]) == (50, 1000)
+        assert sold["routes"][0]["state"] == "open"
+
+    async def test_a_route_in_quarantine_binds_what_is_sold_as_it_opens_by_itself(
+        self, client: httpx.AsyncClient, world: World, runtime: Runtime, operator: OperatorCaller
+    ) -> None:
+        provider = await world.provider()
+        service = await world.service(routes=[RouteTo(provider)], max_quantity=1000)
+        await sync(runtime, provider, entry("101"))
+        await sync(runtime, provider, entry("101", 5_000_000))
+        path = f"/services/{service.id}"
+
+        answer = await call(client, operator, "PATCH", path, {"max_quantity": 2000})
+
+        [error] = problem(answer, 422, "invalid-input")["errors"]
+        assert error["pointer"] == "/max_quantity"
 
     @pytest.mark.refuses("operatorChangeRoute", "route-quarantined")
     async def test_a_route_is_not_opened_past_a_finding(

@@ -183,6 +183,10 @@ class TestProviders:
             assert told["balance_is_low"] is False  # it was never learned
         answer = await call(client, operator, "PATCH", path, {"low_balance": "-1.00"})
         assert pointers(problem(answer, 422, "validation-failed")) == ["/low_balance"]
+        other = await call(client, operator, "PATCH", path, {"in_flight_max": 9})
+        assert other.json()["low_balance"] is not None
+        unwatched = await call(client, operator, "PATCH", path, {"low_balance": None})
+        assert unwatched.json()["low_balance"] is None
 
     async def test_a_service_says_how_it_is_routed_and_a_route_whether_links_are_exclusive(
         self, client: httpx.AsyncClient, world: World
@@ -476,6 +480,25 @@ class TestServices:
         assert changed.status_code == 200, changed.text
         expected = fields | {"rate": {"amount": "7.50", "currency": "USD"}}
         assert {name: changed.json()[name] for name in fields} == expected
+
+    @pytest.mark.parametrize(
+        ("type_", "given"),
+        [
+            (ServiceType.DEFAULT, {"bulk_units": 1000, "bulk_hours": 3}),
+            (ServiceType.PACKAGE, {"package_units": 500}),
+        ],
+    )
+    async def test_what_a_service_need_not_have_is_taken_away_by_null(
+        self, type_: ServiceType, given: dict[str, Any], client: httpx.AsyncClient, world: World
+    ) -> None:
+        operator, service = await world.operator(), await world.service(type=type_, **given)
+        path, nothing = f"/services/{service.id}", dict.fromkeys(given)
+
+        other = (await call(client, operator, "PATCH", path, {"name": None, "refill": True})).json()
+        changed = (await call(client, operator, "PATCH", path, nothing)).json()
+
+        assert {name: other[name] for name in given} == given
+        assert {name: changed[name] for name in given} == nothing
 
     async def test_services_are_listed_page_by_page_on_sale_or_not(
         self, client: httpx.AsyncClient, world: World

@@ -54,6 +54,18 @@ class TestEveryType:
             assert pointers(refused) == [f"/{field}"]
         assert await world.count("orders") == 0
 
+    @pytest.mark.parametrize("stated", [{"type": "mentions_user_followers"}, {}])
+    async def test_a_user_who_is_named_by_an_address_is_named_by_nothing_else(
+        self, stated: dict[str, str], client: httpx.AsyncClient, world: World
+    ) -> None:
+        service = await world.service(type=ServiceType.MENTIONS_USER_FOLLOWERS)
+        body = {"service_id": service.id, "link": LINK, "quantity": 1000, "username": "ada"}
+
+        answer = await place(client, await world.reseller(), body | stated)
+
+        refused = problem(answer, 422, "validation-failed" if stated else "invalid-input")
+        assert pointers(refused) == ["/username"]
+
     @pytest.mark.parametrize("kind", TYPES)
     async def test_a_field_of_another_type_is_named(
         self, kind: ServiceType, client: httpx.AsyncClient, world: World

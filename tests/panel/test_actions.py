@@ -168,6 +168,15 @@ class TestAdd:
         answer = await panel(await world.reseller(), "add", **fields)
         assert (await world.row(answer["order"])).quantity == 3
 
+    @pytest.mark.parametrize("between", ["\u2028", "\u2029", "\x85"])
+    async def test_what_only_some_take_for_a_line_break_is_not_charged_as_two_lines(
+        self, between: str, panel: Panel, world: World
+    ) -> None:
+        service = await world.service(type=ServiceType.CUSTOM_COMMENTS, min_quantity=1)
+        fields = wire_fields(service) | {"comments": f"Lovely.{between}Where is it?\r\nNice"}
+        answer = await panel(await world.reseller(), "add", **fields)
+        assert answer == {"error": "Incorrect request"}  # as v1 refuses it
+
     async def test_a_test_key_places_nothing(self, panel: Panel, world: World) -> None:
         service, reseller = await world.service(), await world.reseller(mode=Mode.TEST)
         answer = await panel.add(reseller, service)

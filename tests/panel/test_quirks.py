@@ -1,5 +1,6 @@
 """What real clients of API v2 do, one by one: the server bears it."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,6 +24,13 @@ from tests.fixtures.world import ResellerCaller, World
 from tests.http.conftest import ChangeStanding, change_standing  # noqa: F401 - a fixture
 from tests.panel.conftest import PATH, Panel, said, wire_fields
 
+
+def part(disposition: bytes, content: bytes = b"1") -> bytes:
+    """A multipart body of one part."""
+    head = b"Content-Disposition: form-data; " + disposition
+    return b"--x\r\n" + head + b"\r\n\r\n" + content + b"\r\n--x--\r\n"
+
+
 BROKEN: list[tuple[str, bytes]] = [
     ("application/json", b"{"),
     ("application/json", b'{"a": NaN}'),
@@ -40,8 +48,20 @@ BROKEN: list[tuple[str, bytes]] = [
         "multipart/form-data; boundary=x",
         b'--x\r\nContent-Disposition: form-data; name="key"; filename="k"\r\n\r\n1\r\n--x--\r\n',
     ),
+    ("multipart/form-data; boundary=x", part(b"name*=no\x00pe''key")),
+    ("multipart/form-data; boundary=x", part(b'name="key" ' + b"(" * 1000)),
+    (
+        "multipart/form-data; boundary=x",
+        part(b'name="key"\r\nContent-Transfer-Encoding: base64', b"YWN0aW9u"),
+    ),
     ("", b"\x00\x01\x02"),
 ]
+COSTLY: list[bytes] = [
+    part(b'name="key"' + b";" * 30_000),
+    part(b'name="key"\r\nContent-Type: text/plain' + b"; a*0=b" * 5_000),
+    b"".join(part(b'name="key"' + b";" * 900)[:-7] for _ in range(90)) + b"--x--\r\n",
+]
+"""Heads of parts that a parser of e-mails reads for minutes."""
 
 
 async def post(client: httpx.AsyncClient, path: str = PATH, **request: Any) -> Any:
@@ -99,6 +119,30 @@ class TestBodies:
         headers = {"Content-Type": content_type}
         answer = await post(client, content=body, headers=headers)
         assert answer in ({"error": "Incorrect request"}, {"error": "Invalid API key"})
+
+    @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+    async def test_a_form_may_be_written_by_hand(
+        self, line_end: bytes, client: httpx.AsyncClient, world: World
+    ) -> None:
+        texts = {"key": (await world.reseller()).key, "action": "balance"}
+        lines = [
+            line
+            for name, said_of_it in texts.items()
+            for line in ("--x", f"content-disposition:form-data;name={name}", "", said_of_it)
+        ]
+        body = line_end.join(line.encode() for line in ["a preamble", *lines, "--x--"])
+        headers = {"Content-Type": 'Multipart/Form-Data; boundary="x"; charset=UTF-8'}
+        assert "balance" in await post(client, content=body, headers=headers)
+
+    @pytest.mark.parametrize("body", COSTLY)
+    async def test_a_body_of_anybody_takes_no_time_to_be_read(
+        self, body: bytes, client: httpx.AsyncClient
+    ) -> None:
+        began = time.process_time()
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        answer = await post(client, content=body, headers=headers)
+        assert answer in ({"error": "Incorrect request"}, {"error": "Invalid API key"})
+        assert time.process_time() - began < 2
 
     @pytest.mark.parametrize("odd", [{"text": "Great"}, ["Great"]])
     async def test_nothing_in_a_list_is_left_out_without_a_word(

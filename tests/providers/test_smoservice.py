@@ -309,7 +309,10 @@ async def test_a_price_is_that_of_one_unit_and_a_rate_that_of_a_thousand() -> No
     assert provider.asked == [SIGNED | {"action": "services"}]
 
 
-@pytest.mark.parametrize("body", [success({}), success([{"name": "no id"}]), success(None)])
+@pytest.mark.parametrize(
+    "body",
+    [success({}), success([{"name": "no id"}]), success(None), {"data": [], "Data": []}],
+)
 async def test_a_catalogue_that_cannot_be_read_is_not_an_empty_one(body: object) -> None:
     with pytest.raises(ProviderUnreachable) as raised:
         await Provider(body).adapter().services(ACCOUNT)

@@ -159,7 +159,10 @@ class SmoService(Unoffered):
     async def services(self, account: ProviderAccount) -> Sequence[CatalogEntry]:
         """See Adapter.services. A service that cannot be read is left out and logged."""
         reply = await self._ask(account, "services", body_bytes_max=CATALOGUE_BODY_BYTES_MAX)
-        listed = lower_keys(reply.object()).get("data")
+        try:
+            listed = lower_keys(reply.object()).get("data")
+        except NotReadable as error:
+            raise ProviderUnreachable(TroubleKind.UNREADABLE, str(error)) from error
         if not isinstance(listed, list):
             raise ProviderUnreachable(TroubleKind.UNREADABLE, "The answer holds no list.")
         return entries_of(account, listed, _catalog_entry)
