@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from app.catalog import mirror
 from app.catalog.mirror import SYNC
 from app.core import work
-from app.core.clock_watch import watch_clock
+from app.core.clock_watch import hear_the_time, watch_clock
 from app.core.doorbell import connect_arq, deserialize, queue_of, serialize
 from app.core.errors import AppError
 from app.core.event_loop import watch_event_loop
@@ -88,7 +88,9 @@ async def _main(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(open_runtime(settings, name="worker"))
-        wire = await stack.enter_async_context(Wire())
+        # Before anything is judged by it.
+        await hear_the_time(runtime)
+        wire = await stack.enter_async_context(Wire(clock=runtime.clock))
         context = WorkerContext(runtime, wire, stopping)
         tasks = [
             asyncio.create_task(watch_event_loop(), name="event-loop-lag"),

@@ -60,7 +60,7 @@ def sync(
 
 
 async def _foresee(provider_id: str, *, may_shrink: bool, limit: int) -> None:
-    async with opened() as runtime, Wire() as wire:
+    async with opened() as runtime, Wire(clock=runtime.clock) as wire:
         async with runtime.uow.begin() as session:
             provider = await supply.get_public(session, provider_id)
         synced, foreseen = await foresee(runtime, wire, provider.id, may_shrink=may_shrink)
@@ -106,7 +106,7 @@ def _said(facts: Facts) -> Iterator[str]:
 
 
 async def _sync(provider_id: str, *, may_shrink: bool) -> None:
-    async with opened() as runtime, Wire() as wire:
+    async with opened() as runtime, Wire(clock=runtime.clock) as wire:
         async with runtime.uow.begin() as session:
             provider = await supply.get_public(session, provider_id)
             await audit.record(session, actor(), "provider.sync", f"provider:{provider_id}", {})

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.core.audit import Actor
+from app.core.clock_watch import hear_the_time
 from app.core.db import Session
 from app.core.runtime import Runtime, open_runtime
 from app.core.settings import Settings, load_settings
@@ -32,6 +33,7 @@ async def opened(settings: Settings | None = None) -> AsyncIterator[Runtime]:
     async with open_runtime(
         settings or load_settings(), name="command", with_doorbell=False
     ) as runtime:
+        await hear_the_time(runtime)
         yield runtime
 
 

@@ -12,6 +12,7 @@ CLOCKS_APART_MAX: Final = timedelta(seconds=10)
 """So far may the clocks of two workers be apart: of what happened nearer to each other than that,
 either may have come first."""
 
+HEARD_WITHIN: Final = timedelta(milliseconds=100)
 _DOUBLINGS_MAX: Final = 20
 """Far beyond the bound of every wait, and far from what a time span cannot hold."""
 
@@ -28,6 +29,33 @@ class Clock:
     def move(self, by: timedelta) -> None:
         """Let `by` pass at once."""
         self._ahead += by
+
+
+class FollowingClock(Clock):
+    """The database's time as it was last heard, plus what has elapsed since then.
+
+    A machine whose own clock is wrong, or is set while we run, dates nothing by it: every process
+    goes by the one clock of the database. Until that was heard, it goes by its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: tuple[datetime, float] | None = None
+
+    @property
+    def has_heard(self) -> bool:
+        return self._heard is not None
+
+    def now(self) -> datetime:
+        if self._heard is None:
+            return super().now()
+        moment, at = self._heard
+        return moment + timedelta(seconds=elapsed_seconds() - at)
+
+    def hear(self, moment: datetime) -> None:
+        """It is `moment` now. What is nearer than an answer takes to come moves nothing."""
+        if not self.has_heard or abs(moment - self.now()) > HEARD_WITHIN:
+            self._heard = (moment, elapsed_seconds())
 
 
 def elapsed_seconds() -> float:

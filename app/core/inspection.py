@@ -33,11 +33,14 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """`skew` is by how much its clock is ahead of ours; the revision is None before migrating."""
+    """`skew` is by how much its clock is ahead of this machine's, and `took` how long it was asked
+    for it; the revision is None before migrating.
+    """
 
     version_number: int
     version: str
     skew: timedelta
+    took: timedelta
     revision: str | None
 
 
@@ -59,11 +62,11 @@ async def look_at_database(runtime: Runtime) -> DatabaseFacts:
             revision = await current_revision(connection)
             before = clock.now()
             row = (await connection.execute(_DATABASE)).one()
-            ours = before + (clock.now() - before) / 2
+            took = clock.now() - before
     except (SQLAlchemyError, OSError) as error:
         raise Unreachable(_reason(error)) from error
     theirs: datetime = row.clock
-    return DatabaseFacts(row.number, row.name, theirs - ours, revision)
+    return DatabaseFacts(row.number, row.name, theirs - (before + took / 2), took, revision)
 
 
 async def is_empty(runtime: Runtime) -> bool:

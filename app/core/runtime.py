@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.clock import Clock
+from app.core.clock import Clock, FollowingClock
 from app.core.crypto import KeyRing
 from app.core.cursors import Cursors
 from app.core.db import create_engine, create_sessions
@@ -43,7 +43,10 @@ def key_ring(settings: Settings) -> KeyRing:
 async def open_runtime(
     settings: Settings, *, name: str, with_doorbell: bool = True, clock: Clock | None = None
 ) -> AsyncIterator[Runtime]:
-    """Connect lazily to the database and, where asked, to the doorbell; close both at the end."""
+    """Connect lazily to the database and, where asked, to the doorbell; close both at the end.
+
+    Without a `clock` of the caller's it goes by the database's, once `hear_the_time` was called.
+    """
     engine = create_engine(settings, application_name=f"smmos-{name}")
     health_engine = create_engine(settings, application_name="smmos-health", pool_size=1)
     arq_doorbell: ArqDoorbell | None = None
@@ -59,7 +62,7 @@ async def open_runtime(
             health_engine=health_engine,
             keys=keys,
             cursors=Cursors(keys),
-            uow=UnitOfWork(create_sessions(engine), clock or Clock(), doorbell),
+            uow=UnitOfWork(create_sessions(engine), clock or FollowingClock(), doorbell),
         )
     finally:
         if arq_doorbell is not None:

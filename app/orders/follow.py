@@ -20,7 +20,7 @@ from app.core.metrics import (
     PROVIDER_STATUS_UNKNOWN,
 )
 from app.core.money import MICROS_PER_UNIT, Money
-from app.core.uow import now_of
+from app.core.uow import count_after_commit, now_of
 from app.core.work import Lease
 from app.orders import attempt_repository, repository
 from app.orders.doubts import ACTOR, ID_UNKNOWN, doubt, doubt_id, review, unusable
@@ -252,7 +252,7 @@ async def hear(
         case IdUnknown():
             return await doubt_id(session, order, poll.time_scale)
         case Progress(state=ProviderState.UNKNOWN):
-            PROVIDER_STATUS_UNKNOWN.labels(poll.provider_name).inc()
+            count_after_commit(session, PROVIDER_STATUS_UNKNOWN.labels(poll.provider_name).inc)
             log.warning("status_word_unknown", order_id=order.id, word=answer.raw_status)
             return await unusable(session, order, "status_word_unknown", poll.time_scale)
         case Progress() if is_final(order, answer.state):
@@ -283,7 +283,7 @@ async def _final(
             if attempt is not None:
                 charged = charge_in(attempt.cost_currency, progress)
                 await attempt_repository.keep_charge(session, attempt.id, charged)
-                _measure_charge(poll.provider_name, attempt, progress)
+                _measure_charge(session, poll.provider_name, attempt, progress)
             return False
         case Review(reason=reason):
             await review(session, order, reason, said | {"remains": progress.remains})
@@ -304,10 +304,17 @@ def _bought(order: Order, attempt: Attempt | None) -> Bought:
     )
 
 
-def _measure_charge(provider_name: str, attempt: Attempt, progress: Progress) -> None:
+def _measure_charge(
+    session: Session, provider_name: str, attempt: Attempt, progress: Progress
+) -> None:
     """Whether costs are what we take them for shows in what was delivered, and charged, in full."""
     charged = charge_in(attempt.cost_currency, progress)
     if progress.state is ProviderState.COMPLETED and charged is not None:
         drift = abs(charged - attempt.cost_micros)
-        PROVIDER_CHARGE_EXPECTED.labels(provider_name).inc(attempt.cost_micros / MICROS_PER_UNIT)
-        PROVIDER_CHARGE_DRIFT.labels(provider_name).inc(drift / MICROS_PER_UNIT)
+        expected = attempt.cost_micros
+
+        def count() -> None:
+            PROVIDER_CHARGE_EXPECTED.labels(provider_name).inc(expected / MICROS_PER_UNIT)
+            PROVIDER_CHARGE_DRIFT.labels(provider_name).inc(drift / MICROS_PER_UNIT)
+
+        count_after_commit(session, count)

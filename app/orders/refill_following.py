@@ -13,7 +13,7 @@ from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import FENCED, PROVIDER_STATUS_UNKNOWN
-from app.core.uow import now_of
+from app.core.uow import count_after_commit, now_of
 from app.core.work import Lease
 from app.orders import refill_moves, refill_repository
 from app.orders.refill_asking import ACTOR
@@ -134,7 +134,7 @@ async def _record(
     """Whether the refill is to be asked about again."""
     match answer:
         case RefillProgress(state=aftercare.RefillState.UNKNOWN):
-            PROVIDER_STATUS_UNKNOWN.labels(poll.provider_name).inc()
+            count_after_commit(session, PROVIDER_STATUS_UNKNOWN.labels(poll.provider_name).inc)
             log.warning("refill_word_unknown", refill_id=refill.id, word=answer.raw_status)
         case RefillProgress():
             if not await _progress(session, refill, answer):

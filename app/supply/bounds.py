@@ -16,7 +16,7 @@ from uuid import UUID
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import PROVIDER_BOUND_CUTS
-from app.core.uow import now_of
+from app.core.uow import count_after_commit, now_of
 from app.supply import repository
 from app.supply.models import Provider
 
@@ -52,7 +52,7 @@ async def record_trouble(session: Session, provider_id: UUID, leased_under: Boun
     """Half as many at once from now on, unless that was done since these orders were leased."""
     cut = await repository.halve_bound(session, provider_id, cuts=leased_under.cuts)
     if cut is not None:
-        PROVIDER_BOUND_CUTS.labels(cut.name).inc()
+        count_after_commit(session, PROVIDER_BOUND_CUTS.labels(cut.name).inc)
         log.warning("provider_bound_halved", provider=cut.name, at_once=cut.in_flight_bound)
 
 

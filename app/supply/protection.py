@@ -26,7 +26,7 @@ from app.core.clock import backed_off
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import PROVIDER_BREAKER_OPENS, PROVIDER_TURNED_AWAY
-from app.core.uow import now_of
+from app.core.uow import count_after_commit, now_of
 from app.supply import bounds, repository
 from app.supply.bounds import Bound, bound_of
 from app.supply.models import Provider, ProviderState
@@ -324,7 +324,7 @@ async def _open(session: Session, provider: Provider, *, time_scale: float) -> N
         provider.id,
         {"breaker_open_until": until, "breaker_opens": opens + 1, "breaker_closed_at": None},
     )
-    PROVIDER_BREAKER_OPENS.labels(provider.name).inc()
+    count_after_commit(session, PROVIDER_BREAKER_OPENS.labels(provider.name).inc)
     log.warning("provider_breaker_open", provider=provider.name, until=until.isoformat())
     # A provider's row is locked before the row of its probe, here and wherever both are needed.
     await work.put(session, PROBE, str(provider.id), due_at=until)

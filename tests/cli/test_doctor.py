@@ -1,6 +1,7 @@
 """The doctor: a line for each check, the right verdict, and what to do."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from app.orders.service import DISPATCH
 from tests.cli.conftest import Shell
 from tests.fixtures.world import World
 
-WELL = DatabaseFacts(180_001, "18.1", timedelta(seconds=0.01), head_revision())
+WELL = DatabaseFacts(180_001, "18.1", timedelta(seconds=0.01), timedelta(), head_revision())
 
 
 def failures(findings: list[Finding]) -> dict[str, str]:
@@ -40,10 +41,10 @@ def test_a_database_as_it_should_be_has_nothing_to_put_right() -> None:
 @pytest.mark.parametrize(
     ("facts", "subject", "advice"),
     [
-        (DatabaseFacts(140_009, "14.9", timedelta(), head_revision()), "database", "15 or newer"),
-        (DatabaseFacts(180_001, "18.1", timedelta(seconds=-3), head_revision()), "clock", "NTP"),
-        (DatabaseFacts(180_001, "18.1", timedelta(), "0001"), "migrations", "smmos migrate"),
-        (DatabaseFacts(180_001, "18.1", timedelta(), None), "migrations", "smmos migrate"),
+        (replace(WELL, version_number=140_009, version="14.9"), "database", "15 or newer"),
+        (replace(WELL, skew=timedelta(seconds=-3)), "clock", "NTP"),
+        (replace(WELL, revision="0001"), "migrations", "smmos migrate"),
+        (replace(WELL, revision=None), "migrations", "smmos migrate"),
     ],
 )
 def test_what_is_wrong_with_a_database_is_said_with_what_to_do(

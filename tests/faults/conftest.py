@@ -80,4 +80,8 @@ def assert_all_is_well(stack: RunningStack) -> None:
     under_way = "SELECT id FROM orders WHERE state = 'submitting' LIMIT 1"
     until(lambda: not stack.sql(under_way), SETTLE_SECONDS_MAX, "no order is being sent")
     assert stack.violations() == []
-    assert verdict(facts_of(stack)) == []
+    # Provider and database are read one after the other, and what is still queued may be handed
+    # over in between: what is wrong stays wrong, and is found by each look.
+    if verdict(facts_of(stack)):
+        until(lambda: not stack.sql(under_way), SETTLE_SECONDS_MAX, "no order is being sent")
+        assert verdict(facts_of(stack)) == []
