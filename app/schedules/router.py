@@ -185,9 +185,9 @@ async def cancel_order(order_id: OrderNumber, caller: CallerDep, runtime: Runtim
     """Take an order back: at once while it has not been handed on, its charge returns then.
 
     Later its delivery is asked to stop. That moves no money: what was not delivered returns when
-    the order has ended, and `cancel` tells how the request stands. It may be repeated. Of a
-    drip-feed no further run starts, the money of those returns at once, and each run that has
-    started is canceled like any order.
+    the order has ended, and `cancel` tells how the request stands; asking again asks once. An
+    order that has ended, also by a cancel, is refused. Of a drip-feed no further run starts, the
+    money of those returns at once, and each run that has started is canceled like any order.
     """
 
     async def transaction(session: Session) -> OrderRead:
