@@ -35,6 +35,7 @@ from app.core.errors import AppError
 from app.core.money import Money
 from app.core.settings import Settings
 from app.ledger import service as ledger
+from app.ledger.service import Violation
 from app.orders import (
     canceling,
     dispatch,
@@ -223,9 +224,20 @@ class LostAndFound(RuleBasedStateMachine):
     def run(self, doing: Any) -> Any:
         return self.play.stage.run(doing)
 
+    def wrong(self) -> list[Violation]:
+        """What the ledger check finds, but for what a person did who called a taken order absent:
+        that it was taken twice is told by rights, once the late answer has come.
+        """
+        found = self.play.do(ledger.violations)
+        return [
+            one
+            for one in found
+            if not (one.code == "order-taken-twice" and int(one.ref) in self.misled)
+        ]
+
     def teardown(self) -> None:
         try:
-            assert self.play.do(ledger.violations) == []
+            assert self.wrong() == []
         finally:
             if self.backup is not None:
                 self.run(self.backup.copy.rollback())
@@ -624,7 +636,7 @@ class LostAndFound(RuleBasedStateMachine):
             self.check_taken(row, before)
         self.check_money(now)
         if is_deep():
-            assert self.play.do(ledger.violations) == []
+            assert self.wrong() == []
 
     def check_taken(self, row: Row, before: Known) -> None:
         """An order is at a provider only by truth, and not forgotten where it is there."""
