@@ -41,7 +41,8 @@ async def hear_the_time(runtime: Runtime) -> bool:
 
 
 async def watch_clock(runtime: Runtime) -> None:
-    """Compare the clocks now and then, until cancelled."""
+    """Compare the clocks now and then, until cancelled; soon again as long as none was heard."""
+    heard = False
     while True:
-        heard = await hear_the_time(runtime)
+        heard = await hear_the_time(runtime) or heard
         await asyncio.sleep(LOOK_EVERY_SECONDS if heard else LOOK_AGAIN_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -57,7 +58,7 @@ async def look_at_database(runtime: Runtime) -> DatabaseFacts:
     """Raises Unreachable."""
     clock = Clock()
     try:
-        async with runtime.engine.connect() as connection:
+        async with asyncio.timeout(_ANSWER_SECONDS), runtime.engine.connect() as connection:
             # Before the clocks are compared: connecting takes time, a warm round trip hardly any.
             revision = await current_revision(connection)
             before = clock.now()

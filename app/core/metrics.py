@@ -21,7 +21,7 @@ EVENT_LOOP_LAG: Final = Gauge(
     "smmos_event_loop_lag_seconds", "How late the event loop last woke, worst of the last 5 seconds"
 )
 CLOCK_SKEW: Final = Gauge(
-    "smmos_clock_skew_seconds", "By how much the database's clock is ahead of this process's"
+    "smmos_clock_skew_seconds", "By how much the database's clock is ahead of this machine's"
 )
 DOORBELL_RINGS: Final = Counter("smmos_doorbell_rings_total", "Rings by outcome", ["outcome"])
 RATE_LIMIT_FALLBACKS: Final = Counter(

@@ -68,8 +68,8 @@ def check_database(facts: DatabaseFacts) -> Iterator[Finding]:
     if abs(facts.skew) >= SKEW_MAX:
         yield fail(
             "clock",
-            f"the database's clock is {seconds:+.1f} s off ours, by which leases and deadlines"
-            " would lie. Run NTP on both machines.",
+            f"the database's clock is {seconds:+.1f} s off ours, by which certificates and"
+            " signatures are judged. Run NTP on both machines.",
         )
     else:
         yield ok("clock", f"the database's clock is {seconds:+.2f} s off ours")
