@@ -23,12 +23,10 @@ from app.orders.models import Order
 from app.orders.resolving import UNRESOLVED
 from app.orders.service import get, was_taken
 from app.orders.settlement import end_order
-from app.orders.states import Move, OrderState
+from app.orders.states import NOT_HANDED_ON, Move, OrderState
 
 REFUND_CLAIM: Final = "refund_claim"
 """The reason of an order that a claim has ended."""
-
-_NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +50,11 @@ async def end_running(session: Session, order: Order, given: Concession) -> None
     state = OrderState(order.state)
     if state is OrderState.SUBMITTING:
         raise OrderStateConflict("The order is being handed over: try again in a minute")
-    if state in _NOT_HANDED_ON and await lineage.is_restored(session):
+    if state in NOT_HANDED_ON and await lineage.is_restored(session):
         raise OrderStateConflict(
             "The database was restored and is not vouched for: the order may have been handed over"
         )
-    if state in _NOT_HANDED_ON and await was_taken(session, order.id):
+    if state in NOT_HANDED_ON and await was_taken(session, order.id):
         await review_taken(session, order.id, state)
         order = await get(session, order.id)
         state = OrderState(order.state)
@@ -69,7 +67,7 @@ async def end_running(session: Session, order: Order, given: Concession) -> None
         Move.DECIDE_CLAIM,
         OrderState.CANCELED if is_whole else OrderState.PARTIAL,
         given.amount,
-        order.units if state in _NOT_HANDED_ON else order.remains,
+        order.units if state in NOT_HANDED_ON else order.remains,
     )
     await end_order(session, order, end, given.actor, reason=REFUND_CLAIM, data=given.told)
     if order.provider_id is None or order.provider_order_id is None:

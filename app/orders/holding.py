@@ -11,7 +11,7 @@ from app.orders import hold_repository, repository
 from app.orders.errors import OrderStateConflict
 from app.orders.models import Order, OrderHold
 from app.orders.service import DISPATCH, get, lock, promise_dispatch
-from app.orders.states import Move, OrderState
+from app.orders.states import NOT_HANDED_ON, Move, OrderState
 
 
 async def put_on_hold(
@@ -22,7 +22,7 @@ async def put_on_hold(
     Raises OrderStateConflict once a worker has it.
     """
     order = await lock(session, order_id)
-    if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
+    if order.state not in NOT_HANDED_ON:
         raise OrderStateConflict(f"Only a queued order can be held; this one is {order.state}")
     if not await hold_repository.hold_is_open(session, order_id, source, source_id):
         session.add(

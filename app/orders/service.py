@@ -22,7 +22,7 @@ from app.orders.models import Attempt, Order, OrderEvent, ProviderEvidence
 from app.orders.repository import OrderFilter
 from app.orders.routing import History, Sold, histories, next_route
 from app.orders.settlement import end_order
-from app.orders.states import Move, OrderState
+from app.orders.states import NOT_HANDED_ON, Move, OrderState
 
 DISPATCH: Final = "dispatch"
 FOLLOW: Final = "follow"
@@ -131,7 +131,7 @@ async def cancel(session: Session, order_id: int, *, actor: Actor, reason: str) 
     if await lineage.is_restored(session):
         raise OrderNotCancelable
     order = await lock(session, order_id)
-    if order.state not in {OrderState.QUEUED, OrderState.ON_HOLD}:
+    if order.state not in NOT_HANDED_ON:
         raise OrderNotCancelable
     if await was_taken(session, order_id):
         raise OrderNotCancelable("The order is between us and delivery: try again later")

@@ -65,6 +65,9 @@ class Move(StrEnum):
 
 
 _S = OrderState
+NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
+"""No provider was given it: it may be taken back whole."""
+
 ENDED: Final = frozenset({_S.COMPLETED, _S.PARTIAL, _S.CANCELED, _S.FAILED})
 RUNNING: Final = frozenset(OrderState) - ENDED
 POSSIBLY_LIVE: Final = frozenset(

@@ -18,7 +18,7 @@ from app.operators import service as operators
 from app.orders import conceding
 from app.orders import service as orders
 from app.orders.models import Order
-from app.orders.states import ENDED
+from app.orders.states import ENDED, NOT_HANDED_ON
 from app.refunds import message_repository, repository, rules, service
 from app.refunds.deciding import CLAIM, DESK_WITHIN, Verdict, carry_out, told_of
 from app.refunds.errors import ClaimOpen, ClaimStateConflict, SecondApproverNeeded
@@ -119,7 +119,7 @@ async def approve(
     if not ZERO < amount <= facts.left:
         rule = f"must be above 0 and at most {facts.left}, what is left of the charge"
         raise InvalidInput(errors=(FieldProblem("/amount", rule),))
-    if facts.state in rules.NOT_HANDED_ON and amount < facts.left:
+    if facts.state in NOT_HANDED_ON and amount < facts.left:
         # It ends with the approval, and what nobody delivered is never earned.
         rule = f"must be {facts.left}, all that is left: no provider was given this order"
         raise InvalidInput(errors=(FieldProblem("/amount", rule),))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from app.catalog import offering
 from app.catalog import service as catalog
 from app.catalog.windows import Tier
@@ -14,14 +12,12 @@ from app.core.uow import now_of
 from app.orders import service as orders
 from app.orders.conceding import REFUND_CLAIM
 from app.orders.models import Order
-from app.orders.states import OrderState
+from app.orders.states import NOT_HANDED_ON, OrderState
 from app.refunds import repository
 from app.refunds.models import Claim
 from app.refunds.rules import Decision
 from app.refunds.shares import Facts
 from app.refunds.states import Reason
-
-_WAITS: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 
 
 async def facts_of(
@@ -59,7 +55,7 @@ async def _standing(session: Session, order: Order) -> OrderState:
     person has to find out.
     """
     state = OrderState(order.state)
-    if state in _WAITS and await orders.was_taken(session, order.id):
+    if state in NOT_HANDED_ON and await orders.was_taken(session, order.id):
         return OrderState.NEEDS_REVIEW
     return state
 

@@ -10,7 +10,7 @@ from typing import Final
 from app.catalog.windows import Tier
 from app.core.clock import rfc3339
 from app.core.money import ZERO, Money
-from app.orders.states import ENDED, OrderState
+from app.orders.states import ENDED, NOT_HANDED_ON, OrderState
 from app.refunds import shares
 from app.refunds.shares import Facts, Share, share_of
 from app.refunds.states import WINDOW, Reason
@@ -23,7 +23,6 @@ BY_DELIVERY: Final = frozenset({Reason.NOT_DELIVERED, Reason.TECHNICAL_FAILURE})
 """The reasons of which the facts decide at the deadline."""
 
 _ONE_SECOND: Final = timedelta(seconds=1)
-NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
 _NOT_KNOWN: Final = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_REVIEW})
 
 
