@@ -1,4 +1,4 @@
-"""The time that rules go by, one object, so that tests can move it; and how waits grow."""
+"""The time that rules go by: one object, so that tests can move it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ CLOCKS_APART_MAX: Final = timedelta(seconds=10)
 either may have come first."""
 
 HEARD_WITHIN: Final = timedelta(milliseconds=100)
-_DOUBLINGS_MAX: Final = 20
-"""Far beyond the bound of every wait, and far from what a time span cannot hold."""
+"""So near to what was heard our own reckoning is as good."""
 
 
 class Clock:
@@ -63,12 +62,6 @@ def elapsed_seconds() -> float:
     where the system can tell (Linux), so that a deadline also passes for one that sleeps.
     """
     return time.clock_gettime(_ELAPSED)
-
-
-def backed_off(first: timedelta, times: int, *, at_most: timedelta) -> timedelta:
-    """A wait that has doubled so many times since the first one, within its bound."""
-    doublings = min(max(times, 0), _DOUBLINGS_MAX)
-    return min(first * (1 << doublings), at_most)
 
 
 def rfc3339(moment: datetime) -> str:

@@ -14,7 +14,7 @@ from uuid import UUID
 from app.catalog import service as catalog
 from app.core import work
 from app.core.audit import Actor
-from app.core.clock import backed_off
+from app.core.backoff import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.logging import get_logger

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.core.clock import backed_off
+from app.core.backoff import backed_off
 from app.core.crypto import KeyRing
 from app.core.db import Session
 from app.core.errors import AppError

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.catalog import mirror, offering, service_routes
 from app.core import work
-from app.core.clock import backed_off
+from app.core.backoff import backed_off
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import FENCED

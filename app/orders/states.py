@@ -65,7 +65,7 @@ class Move(StrEnum):
 
 
 _S = OrderState
-NOT_HANDED_ON: Final = frozenset({OrderState.QUEUED, OrderState.ON_HOLD})
+NOT_HANDED_ON: Final = frozenset({_S.QUEUED, _S.ON_HOLD})
 """No provider was given it: it may be taken back whole."""
 
 ENDED: Final = frozenset({_S.COMPLETED, _S.PARTIAL, _S.CANCELED, _S.FAILED})

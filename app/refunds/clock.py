@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from app.core import lineage, work
-from app.core.clock import backed_off
+from app.core.backoff import backed_off
 from app.core.crypto import KeyRing, Undecryptable
 from app.core.db import Session
 from app.core.metrics import FENCED

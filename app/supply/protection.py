@@ -22,7 +22,7 @@ from typing import Final
 from uuid import UUID
 
 from app.core import work
-from app.core.clock import backed_off
+from app.core.backoff import backed_off
 from app.core.db import Session
 from app.core.logging import get_logger
 from app.core.metrics import PROVIDER_BREAKER_OPENS, PROVIDER_TURNED_AWAY
